@@ -1,0 +1,1 @@
+//! Who may do what to which repository of an OCI registry.

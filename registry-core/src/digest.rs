@@ -1,0 +1,254 @@
+//! Content digests.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A hash function that content can be addressed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Algorithm {
+    /// SHA-256, the canonical one.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    /// Every algorithm, the canonical one first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// The name in front of the colon.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// How many bytes the hash has.
+    #[must_use]
+    pub fn hash_bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            _ => Err(ParseDigestError::Algorithm),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Hash {
+    Sha256([u8; 32]),
+    Sha512([u8; 64]),
+}
+
+/// The digest of some content: `sha256:` or `sha512:` and the hash in lower-case hexadecimal.
+///
+/// A value exists only out of the parser or of a [`Hasher`](crate::Hasher).
+/// Source: [OCI image specification, Digests](https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests).
+///
+/// ```
+/// use registry_core::{Algorithm, Digest};
+///
+/// let digest = Digest::of(Algorithm::Sha256, b"{}");
+/// assert_eq!(
+///     digest.to_string(),
+///     "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+/// );
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Hash);
+
+impl Digest {
+    /// The digest of content that is already in memory.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, content: &[u8]) -> Self {
+        let mut hasher = crate::Hasher::new(algorithm);
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    pub(crate) fn sha256(hash: [u8; 32]) -> Self {
+        Self(Hash::Sha256(hash))
+    }
+
+    pub(crate) fn sha512(hash: [u8; 64]) -> Self {
+        Self(Hash::Sha512(hash))
+    }
+
+    /// The hash function.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Hash::Sha256(_) => Algorithm::Sha256,
+            Hash::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The hash itself: 32 or 64 bytes.
+    #[must_use]
+    pub fn hash(&self) -> &[u8] {
+        match &self.0 {
+            Hash::Sha256(hash) => hash,
+            Hash::Sha512(hash) => hash,
+        }
+    }
+
+    /// The hash in lower-case hexadecimal.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        let mut text = String::with_capacity(self.hash().len() * 2);
+        for byte in self.hash() {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+            }
+        }
+        text
+    }
+
+    /// Puts an algorithm and a hash in hexadecimal together, as they stand apart in a path.
+    ///
+    /// # Errors
+    /// As [`Digest::from_str`].
+    pub fn from_parts(algorithm: Algorithm, hex: &str) -> Result<Self, ParseDigestError> {
+        let mut hash = [0_u8; 64];
+        let hash = &mut hash[..algorithm.hash_bytes()];
+        decode_hex(hex.as_bytes(), hash)?;
+        match algorithm {
+            Algorithm::Sha256 => hash.try_into().map(Self::sha256),
+            Algorithm::Sha512 => hash.try_into().map(Self::sha512),
+        }
+        .map_err(|_| ParseDigestError::Length)
+    }
+}
+
+fn decode_hex(hex: &[u8], hash: &mut [u8]) -> Result<(), ParseDigestError> {
+    if hex.len() != hash.len() * 2 {
+        return Err(ParseDigestError::Length);
+    }
+    let nibble = |byte: u8| match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        _ => Err(ParseDigestError::Hex),
+    };
+    for (byte, pair) in hash.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Ok(())
+}
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseDigestError {
+    /// No colon between algorithm and hash.
+    #[error("a digest has the form algorithm:hex")]
+    Form,
+    /// An algorithm other than those of [`Algorithm`].
+    #[error("unsupported digest algorithm")]
+    Algorithm,
+    /// The hash is too long or too short for its algorithm.
+    #[error("invalid checksum digest length")]
+    Length,
+    /// A character that is not a lower-case hexadecimal digit.
+    #[error("invalid checksum digest format")]
+    Hex,
+}
+
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (algorithm, hex) = text.split_once(':').ok_or(ParseDigestError::Form)?;
+        Self::from_parts(algorithm.parse()?, hex)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm(), self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_is_not_a_digest() {
+        let hex = "a".repeat(64);
+        for (text, why) in [
+            (String::new(), ParseDigestError::Form),
+            (hex.clone(), ParseDigestError::Form),
+            (format!("md5:{hex}"), ParseDigestError::Algorithm),
+            (format!("sha384:{}", "a".repeat(96)), ParseDigestError::Algorithm),
+            (format!("SHA256:{hex}"), ParseDigestError::Algorithm),
+            ("sha256:".into(), ParseDigestError::Length),
+            ("sha256:../../etc/passwd".into(), ParseDigestError::Length),
+            (format!("sha512:{hex}"), ParseDigestError::Length),
+            (format!("sha256:{}", "A".repeat(64)), ParseDigestError::Hex),
+            (format!("sha256:{}", "/".repeat(64)), ParseDigestError::Hex),
+            (format!("sha256:{hex}\n"), ParseDigestError::Length),
+        ] {
+            assert_eq!(text.parse::<Digest>(), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_empty_blob_has_its_known_digests() {
+        assert_eq!(
+            Digest::of(Algorithm::Sha256, b"").hex(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert!(Digest::of(Algorithm::Sha512, b"").hex().starts_with("cf83e1357eefb8bdf1542850d66d8007"));
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(hash in proptest::collection::vec(any::<u8>(), 64)) {
+            let short = Digest::sha256(hash[..32].try_into().unwrap());
+            let long = Digest::sha512(hash[..].try_into().unwrap());
+            prop_assert_eq!(short.to_string().parse(), Ok(short));
+            prop_assert_eq!(long.to_string().parse(), Ok(long));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Where everything lies: the disk layout of CNCF Distribution, and what this registry keeps beside it.
+//!
+//! ```text
+//! docker/registry/v2/
+//!   blobs/ALG/HH/HEX/data                                     content
+//!   repositories/NAME/_layers/ALG/HEX/link                    blob membership
+//!   repositories/NAME/_manifests/revisions/ALG/HEX/link       manifest membership
+//!   repositories/NAME/_manifests/tags/TAG/current/link        what the tag points to
+//!   repositories/NAME/_manifests/tags/TAG/index/ALG/HEX/link  what it ever pointed to
+//!   repositories/NAME/_uploads/UUID/{startedat,data}          uploads
+//!   repositories/NAME/_uploads/UUID/state.json                ours: offset, hash state, owner
+//!   repositories/NAME/_referrers/ALG/HEX/ALG/HEX/link         ours: referrers by subject, rebuildable
+//!   _tmp/                                                     ours: files on their way
+//! ```
+//!
+//! A link holds a digest as text, without a newline.
+
+use bytes::Bytes;
+
+use crate::storage::Key;
+use crate::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+
+const ROOT: &str = "docker/registry/v2";
+
+/// No valid link is longer: `sha512:` and 128 digits.
+pub(crate) const LINK_LIMIT_BYTES: u64 = 256;
+
+/// Where backends keep files on their way; nothing in it outlives the process that wrote it.
+#[must_use]
+pub fn temporary() -> Key {
+    key(format!("{ROOT}/_tmp"))
+}
+
+/// The root of everything.
+#[must_use]
+pub fn root() -> Key {
+    key(ROOT.into())
+}
+
+/// The parent of all repositories.
+#[must_use]
+pub fn repositories() -> Key {
+    key(format!("{ROOT}/repositories"))
+}
+
+/// The content with this digest.
+#[must_use]
+pub fn blob(digest: &Digest) -> Key {
+    let hex = digest.hex();
+    key(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
+}
+
+fn repository(name: &RepositoryName, rest: &str) -> Key {
+    key(format!("{ROOT}/repositories/{name}/{rest}"))
+}
+
+fn path(digest: &Digest) -> String {
+    format!("{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// The parent of a repository's layer links.
+#[must_use]
+pub fn layers(name: &RepositoryName) -> Key {
+    repository(name, "_layers")
+}
+
+/// The link that makes a blob a member of a repository.
+#[must_use]
+pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
+    repository(name, &format!("_layers/{}/link", path(digest)))
+}
+
+/// The parent of a repository's manifest links of one algorithm.
+#[must_use]
+pub fn revisions(name: &RepositoryName, algorithm: Algorithm) -> Key {
+    repository(name, &format!("_manifests/revisions/{algorithm}"))
+}
+
+/// The link that makes a manifest a member of a repository.
+#[must_use]
+pub fn revision_link(name: &RepositoryName, digest: &Digest) -> Key {
+    repository(name, &format!("_manifests/revisions/{}/link", path(digest)))
+}
+
+/// The parent of a repository's tags.
+#[must_use]
+pub fn tags(name: &RepositoryName) -> Key {
+    repository(name, "_manifests/tags")
+}
+
+/// All of one tag.
+#[must_use]
+pub fn tag(name: &RepositoryName, tag: &Tag) -> Key {
+    repository(name, &format!("_manifests/tags/{tag}"))
+}
+
+/// The link from a tag to its manifest.
+#[must_use]
+pub fn tag_current(name: &RepositoryName, tag: &Tag) -> Key {
+    repository(name, &format!("_manifests/tags/{tag}/current/link"))
+}
+
+/// The link from a tag to a manifest that it points or pointed to.
+#[must_use]
+pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
+    repository(name, &format!("_manifests/tags/{tag}/index/{}/link", path(digest)))
+}
+
+/// The parent of a repository's uploads.
+#[must_use]
+pub fn uploads(name: &RepositoryName) -> Key {
+    repository(name, "_uploads")
+}
+
+/// All of one upload.
+#[must_use]
+pub fn upload(name: &RepositoryName, id: &UploadId) -> Key {
+    repository(name, &format!("_uploads/{id}"))
+}
+
+/// When an upload started: RFC 3339, UTC, whole seconds.
+#[must_use]
+pub fn upload_started_at(name: &RepositoryName, id: &UploadId) -> Key {
+    repository(name, &format!("_uploads/{id}/startedat"))
+}
+
+/// The staged bytes of an upload.
+#[must_use]
+pub fn upload_data(name: &RepositoryName, id: &UploadId) -> Key {
+    repository(name, &format!("_uploads/{id}/data"))
+}
+
+/// The state of an upload: owner, offset, hash.
+#[must_use]
+pub fn upload_state(name: &RepositoryName, id: &UploadId) -> Key {
+    repository(name, &format!("_uploads/{id}/state.json"))
+}
+
+/// The parent of the links to the referrers of a subject that have one algorithm.
+#[must_use]
+pub fn referrers(name: &RepositoryName, subject: &Digest, algorithm: Algorithm) -> Key {
+    repository(name, &format!("_referrers/{}/{algorithm}", path(subject)))
+}
+
+/// The link from a subject to one of its referrers.
+#[must_use]
+pub fn referrer_link(name: &RepositoryName, subject: &Digest, referrer: &Digest) -> Key {
+    repository(name, &format!("_referrers/{}/{}/link", path(subject), path(referrer)))
+}
+
+/// What a link to `digest` holds.
+#[must_use]
+pub fn link(digest: &Digest) -> Bytes {
+    digest.to_string().into()
+}
+
+/// What a link points to; `None` if it is empty or torn, as other registries leave them after a crash.
+///
+/// ```
+/// use registry_core::{Algorithm, Digest, layout};
+///
+/// let digest = Digest::of(Algorithm::Sha256, b"");
+/// assert_eq!(layout::parse_link(&layout::link(&digest)), Some(digest));
+/// assert_eq!(layout::parse_link(b""), None);
+/// ```
+#[must_use]
+pub fn parse_link(content: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(content).ok()?.parse().ok()
+}
+
+fn key(text: String) -> Key {
+    Key::of_parts(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_layout_of_distribution() {
+        let name: RepositoryName = "library/alpine".parse().unwrap();
+        let at: Tag = "3.20".parse().unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let repository = "docker/registry/v2/repositories/library/alpine";
+        for (key, path) in [
+            (blob(&digest), format!("docker/registry/v2/blobs/sha256/e3/{hex}/data")),
+            (layer_link(&name, &digest), format!("{repository}/_layers/sha256/{hex}/link")),
+            (revision_link(&name, &digest), format!("{repository}/_manifests/revisions/sha256/{hex}/link")),
+            (tag_current(&name, &at), format!("{repository}/_manifests/tags/3.20/current/link")),
+            (tag_index(&name, &at, &digest), format!("{repository}/_manifests/tags/3.20/index/sha256/{hex}/link")),
+        ] {
+            assert_eq!(key.as_str(), path);
+        }
+    }
+
+    #[test]
+    fn the_longest_key_fits() {
+        let name: RepositoryName = "a".repeat(255).parse().unwrap();
+        let long = Digest::of(Algorithm::Sha512, b"");
+        assert!(referrer_link(&name, &long, &long).as_str().len() <= Key::MAX_BYTES);
+    }
+
+    #[test]
+    fn torn_links_are_none() {
+        for torn in [&b""[..], b"sha256:", b"sha256:abc", b"\0\0\0", b"\xff\xfe"] {
+            assert_eq!(parse_link(torn), None);
+        }
+        let newline = format!("{}\n", Digest::of(Algorithm::Sha256, b""));
+        assert_eq!(parse_link(newline.as_bytes()), None);
+    }
+}

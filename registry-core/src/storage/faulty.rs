@@ -1,0 +1,2 @@
+//! placeholder
+#[derive(Debug)] pub struct Faulty; #[derive(Debug)] pub struct Fault; #[derive(Debug)] pub struct Operation;

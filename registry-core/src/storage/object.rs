@@ -1,0 +1,209 @@
+//! Objects that are being read.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::{Error, Key};
+use crate::{Blocking, Span};
+
+/// What a storage tells of an object without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// How many bytes it has.
+    pub size: u64,
+    /// When it was last written, by the storage's own clock; `None` if the storage does not tell.
+    pub modified: Option<SystemTime>,
+}
+
+/// An object opened for reading. What it reads is the content as of opening, also if the key is deleted meanwhile,
+/// as far as the backend can hold it.
+#[derive(Debug)]
+pub struct Object {
+    metadata: Metadata,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Bytes(Bytes),
+    File { key: Key, file: Arc<File> },
+    Remote(Arc<dyn ReadRange>),
+}
+
+/// Reads runs of bytes of one object, from wherever it lies.
+#[async_trait]
+pub trait ReadRange: fmt::Debug + Send + Sync + 'static {
+    /// The bytes of `span`, in frames of any size.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Failed`], here or as the last item of the stream. A stream that ends early
+    /// without an error does not occur.
+    async fn read(&self, span: Span) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error>;
+}
+
+impl Object {
+    /// An object whose bytes are in memory.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes, modified: Option<SystemTime>) -> Self {
+        Self { metadata: Metadata { size: bytes.len() as u64, modified }, source: Source::Bytes(bytes) }
+    }
+
+    /// An object in an open file.
+    #[must_use]
+    pub fn from_file(key: Key, file: Arc<File>, metadata: Metadata) -> Self {
+        Self { metadata, source: Source::File { key, file } }
+    }
+
+    /// An object behind a reader of ranges.
+    #[must_use]
+    pub fn from_reader(reader: Arc<dyn ReadRange>, metadata: Metadata) -> Self {
+        Self { metadata, source: Source::Remote(reader) }
+    }
+
+    /// Size and time of the object.
+    #[must_use]
+    pub fn metadata(&self) -> Metadata {
+        self.metadata
+    }
+
+    /// The bytes of `span`, which is cut to the size of the object.
+    ///
+    /// # Errors
+    /// If the backend refuses the read.
+    pub async fn read(self, span: Span) -> Result<Body, Error> {
+        let offset = span.offset().min(self.metadata.size);
+        let length = span.length().min(self.metadata.size - offset);
+        let span = Span::new(offset, length).unwrap_or(Span::whole(0));
+        Ok(match self.source {
+            Source::Bytes(bytes) => Body::Bytes(slice(&bytes, span)),
+            Source::File { key, file } => Body::File(FileSpan { key, file, span }),
+            Source::Remote(reader) => Body::Stream { length, frames: reader.read(span).await? },
+        })
+    }
+}
+
+fn slice(bytes: &Bytes, span: Span) -> Bytes {
+    let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(span.offset())..at(span.end()))
+}
+
+/// Content on its way out: in memory, in an open file, or as a stream.
+///
+/// Who serves it picks the fastest way for each; [`Body::into_stream`] serves them all.
+pub enum Body {
+    /// All of it, in memory.
+    Bytes(Bytes),
+    /// A run of bytes of an open file.
+    File(FileSpan),
+    /// Frames as they come.
+    Stream {
+        /// How many bytes the frames have together.
+        length: u64,
+        /// The frames.
+        frames: BoxStream<'static, Result<Bytes, Error>>,
+    },
+}
+
+impl Body {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(file) => file.span.length(),
+            Self::Stream { length, .. } => *length,
+        }
+    }
+
+    /// The content as frames, files read through `blocking`.
+    #[must_use]
+    pub fn into_stream(self, blocking: Arc<dyn Blocking>) -> BoxStream<'static, Result<Bytes, Error>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => stream::empty().boxed(),
+            Self::Bytes(bytes) => stream::once(async move { Ok(bytes) }).boxed(),
+            Self::File(file) => file.into_stream(blocking),
+            Self::Stream { frames, .. } => frames,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.length())
+    }
+}
+
+/// A run of bytes of an open file.
+#[derive(Debug, Clone)]
+pub struct FileSpan {
+    key: Key,
+    file: Arc<File>,
+    span: Span,
+}
+
+/// Large enough that the cost of a read vanishes beside its bytes, small enough for many clients at once.
+const FRAME_BYTES: u64 = 256 * 1024;
+
+impl FileSpan {
+    /// The open file.
+    #[must_use]
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Which bytes of it.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Which object it is, for messages.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Reads frames of 256 KiB through `blocking`, one ahead of the consumer.
+    fn into_stream(self, blocking: Arc<dyn Blocking>) -> BoxStream<'static, Result<Bytes, Error>> {
+        let Self { key, file, span } = self;
+        let frames = span.length().div_ceil(FRAME_BYTES);
+        stream::iter(0..frames)
+            .map(move |index| {
+                let (key, file, blocking) = (key.clone(), Arc::clone(&file), Arc::clone(&blocking));
+                let offset = span.offset() + index * FRAME_BYTES;
+                let length = FRAME_BYTES.min(span.end() - offset);
+                async move {
+                    let read = blocking.run(move || read_frame(&file, offset, length)).await?;
+                    read.map_err(|error| Error::from_io(&key, error))
+                }
+            })
+            .buffered(2)
+            .boxed()
+    }
+}
+
+/// Reads exactly `length` bytes, or fails: a file that became shorter must not pass for a short blob.
+fn read_frame(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    let mut frame = BytesMut::zeroed(length);
+    file.read_exact_at(&mut frame, offset)?;
+    Ok(frame.freeze())
+}
+
+/// Reads a whole small file, or tells that it has more than `limit_bytes`.
+///
+/// # Errors
+/// What the operating system says.
+pub fn read_small(file: &mut File, limit_bytes: u64) -> io::Result<Option<Bytes>> {
+    let mut content = Vec::new();
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
+    Ok((content.len() as u64 <= limit_bytes).then(|| content.into()))
+}
