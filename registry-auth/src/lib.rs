@@ -1,1 +1,42 @@
 //! Who may do what to which repository of an OCI registry.
+//!
+//! Two questions, two traits: an [`Authenticator`] tells who sent a request, an [`Authorizer`] whether that
+//! [`Principal`] has an [`Access`]. A server asks both for each request, in one place, and fails closed: an error is
+//! a refusal.
+//!
+//! This crate knows nothing of HTTP beyond the text of two headers, and of registries only names.
+//!
+//! ```
+//! use registry_auth::{Access, Action, Authenticator, Basic, Credentials};
+//!
+//! # futures::executor::block_on(async {
+//! let logins = Basic::new("registry", |user: &str, password: &str| user == "ann" && password == "secret");
+//! let credentials = Credentials::parse("Basic YW5uOnNlY3JldA==")?;
+//! let principal = logins.authenticate(Some(&credentials)).await?;
+//! assert_eq!(principal.name(), Some("ann"));
+//!
+//! let access = Access::repository("library/app".parse().unwrap(), [Action::Pull, Action::Push]);
+//! assert_eq!(logins.challenge(&[access]).unwrap().to_string(), r#"Basic realm="registry""#);
+//! # Ok::<(), registry_auth::AuthenticationError>(())
+//! # }).unwrap();
+//! ```
+
+mod access;
+mod action;
+mod authenticator;
+mod authorizer;
+mod basic;
+mod challenge;
+mod credentials;
+mod error;
+mod principal;
+
+pub use access::Access;
+pub use action::{Action, Actions};
+pub use authenticator::{Anonymous, Authenticator};
+pub use authorizer::{AllowAll, Authorizer, DecideBy, Decision};
+pub use basic::Basic;
+pub use challenge::Challenge;
+pub use credentials::{Credentials, Password};
+pub use error::{AuthenticationError, AuthorizationError, Source};
+pub use principal::Principal;

@@ -1,0 +1,58 @@
+//! Finding out who sent a request.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::{Access, AuthenticationError, Challenge, Credentials, Principal};
+
+/// Finds out who sent a request.
+///
+/// # Contract
+/// - The answer depends on the credentials, never on what is asked for: that is the
+///   [`Authorizer`](crate::Authorizer)'s part.
+/// - Wrong credentials are an error also where none would do, so that a client learns of its mistake.
+/// - Cancelling leaves nothing behind.
+#[async_trait]
+pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
+    /// Who sent a request with these credentials, `None` if it came without any.
+    ///
+    /// # Errors
+    /// Whoever gets an error refuses the request, whichever it is.
+    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError>;
+
+    /// What to tell a client that has to come back with credentials (or with better ones) to get `wanted`; `None` if
+    /// no credentials would change anything.
+    fn challenge(&self, wanted: &[Access]) -> Option<Challenge>;
+}
+
+/// Takes everybody for [`Principal::anonymous`], whatever they send: a registry without logins.
+///
+/// Together with [`AllowAll`](crate::AllowAll) anybody who reaches the port may push and delete. That is why it has
+/// to be said aloud and is the default of nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Anonymous;
+
+#[async_trait]
+impl Authenticator for Anonymous {
+    async fn authenticate(&self, _: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        Ok(Principal::anonymous())
+    }
+
+    fn challenge(&self, _: &[Access]) -> Option<Challenge> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_is_anonymous() {
+        let credentials = Credentials::parse("Basic YTpi").unwrap();
+        assert_eq!(Anonymous.authenticate(Some(&credentials)).await.unwrap(), Principal::anonymous());
+        assert_eq!(Anonymous.authenticate(None).await.unwrap(), Principal::anonymous());
+        assert_eq!(Anonymous.challenge(&[Access::Base]), None);
+    }
+}
