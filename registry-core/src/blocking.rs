@@ -40,6 +40,7 @@ impl dyn Blocking {
 pub struct TokioBlocking;
 
 impl Blocking for TokioBlocking {
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     fn execute(&self, work: Box<dyn FnOnce() + Send>) {
         tokio::task::spawn_blocking(work);
     }

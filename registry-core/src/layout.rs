@@ -50,6 +50,11 @@ pub fn blob(digest: &Digest) -> Key {
     key(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
+/// The directory of the repository called `name`, which has been parsed as one.
+pub(crate) fn repository_directory(name: &str) -> Key {
+    key(format!("{ROOT}/repositories/{name}"))
+}
+
 fn repository(name: &RepositoryName, rest: &str) -> Key {
     key(format!("{ROOT}/repositories/{name}/{rest}"))
 }

@@ -1,22 +1,57 @@
 //! The rules of an OCI registry over a storage trait.
+//!
+//! A [`Registry`] keeps blobs, manifests and tags in a [`storage::Storage`], in the disk layout of CNCF
+//! Distribution ([`layout`]). This crate knows no HTTP, no users and no backend; it starts no task of its own, reads
+//! no environment and keeps nothing global. Time, randomness and blocking work come through seams ([`Clock`],
+//! [`Random`], [`Blocking`]) that the builder takes.
+//!
+//! Names, tags, digests and ranges exist only out of their parsers, so a function that takes one need not check it.
+
+mod blobs;
 mod blocking;
+mod catalog;
 mod clock;
+mod closure;
+mod content;
 mod digest;
+mod document;
+mod error;
+mod events;
 mod hasher;
 pub mod layout;
+mod limits;
+mod manifests;
 mod media_type;
 mod name;
 mod range;
 mod reference;
+mod referrers;
+mod registry;
 pub mod storage;
+mod tags;
 mod upload_id;
+mod uploads;
 
+pub use blobs::{Blob, BlobInfo, Blobs};
 pub use blocking::{Blocking, InlineBlocking, Stopped, TokioBlocking};
+pub use catalog::CatalogPage;
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
+pub use content::ContentStream;
 pub use digest::{Algorithm, Digest, ParseDigestError};
+#[doc(hidden)]
+pub use document::is_manifest;
+pub use document::{Descriptor, Platform};
+pub use error::{BodyError, Error, InvalidManifest};
+pub use events::{Caller, Event, EventAction, EventSink, RequestOrigin};
 pub use hasher::{HashCheckpoint, Hasher};
+pub use limits::{Limits, Platforms, References, UrlRule, Validation};
+pub use manifests::{Manifest, Manifests, Pushed};
 pub use media_type::{MediaType, ParseMediaTypeError};
 pub use name::{ParseNameError, RepositoryName};
 pub use range::{ByteRange, ContentRange, ParseRangeError, Span};
 pub use reference::{ParseReferenceError, ParseTagError, Reference, Tag};
+pub use referrers::{Referrer, ReferrerPage, Referrers};
+pub use registry::{Registry, RegistryBuilder, Repository};
+pub use tags::{TagPage, Tags};
 pub use upload_id::{ParseUploadIdError, UploadId};
+pub use uploads::{UploadStatus, Uploads};

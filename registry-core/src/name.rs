@@ -57,11 +57,7 @@ impl FromStr for RepositoryName {
         if text.len() > Self::MAX_BYTES {
             return Err(ParseNameError::TooLong);
         }
-        if text.split('/').all(is_component) {
-            Ok(Self(text.into()))
-        } else {
-            Err(ParseNameError::Grammar)
-        }
+        if text.split('/').all(is_component) { Ok(Self(text.into())) } else { Err(ParseNameError::Grammar) }
     }
 }
 
@@ -109,8 +105,28 @@ mod tests {
             assert!(good.parse::<RepositoryName>().is_ok(), "{good}");
         }
         for bad in [
-            "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", "_uploads", "a/_layers", "..",
-            "a/../b", "a:b", "a b", "a%2fb", "a\\b", "\u{202e}a", "é", "a\0",
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "A",
+            "a..b",
+            "a___b",
+            "a._b",
+            "-a",
+            "a-",
+            "_uploads",
+            "a/_layers",
+            "..",
+            "a/../b",
+            "a:b",
+            "a b",
+            "a%2fb",
+            "a\\b",
+            "\u{202e}a",
+            "é",
+            "a\0",
         ] {
             assert_eq!(bad.parse::<RepositoryName>(), Err(ParseNameError::Grammar), "{bad:?}");
         }

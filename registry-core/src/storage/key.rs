@@ -22,6 +22,7 @@ impl Key {
     }
 
     /// The segments, outermost first.
+    #[must_use]
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/')
     }

@@ -1,0 +1,152 @@
+//! Blobs: layers, configurations and whatever else a manifest names.
+
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+
+use crate::storage::{Body, Object};
+use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span, layout};
+
+/// The blobs of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Blobs<'a>(&'a Repository);
+
+/// What is known of a blob without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// The digest that it was asked for by.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A blob opened for reading.
+#[derive(Debug)]
+pub struct Blob {
+    info: BlobInfo,
+    object: Object,
+}
+
+impl Blob {
+    /// Digest and size.
+    #[must_use]
+    pub fn info(&self) -> BlobInfo {
+        self.info
+    }
+
+    /// Its bytes, all or some.
+    ///
+    /// # Errors
+    /// If the storage refuses the read.
+    pub async fn read(self, span: Span) -> Result<Body, Error> {
+        Ok(self.object.read(span).await?)
+    }
+}
+
+impl<'a> Blobs<'a> {
+    pub(crate) fn new(repository: &'a Repository) -> Self {
+        Self(repository)
+    }
+
+    /// Looks a blob up.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if the repository does not have it.
+    pub async fn stat(&self, digest: &Digest) -> Result<BlobInfo, Error> {
+        let target = self.target(digest).await?;
+        let metadata = self.registry().storage().stat(&layout::blob(&target)).await?;
+        let size = metadata.ok_or(Error::BlobUnknown { digest: *digest })?.size;
+        self.pulled(digest, size);
+        Ok(BlobInfo { digest: *digest, size })
+    }
+
+    /// Opens a blob for reading.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if the repository does not have it.
+    pub async fn open(&self, digest: &Digest) -> Result<Blob, Error> {
+        let target = self.target(digest).await?;
+        let object = self.registry().storage().open(&layout::blob(&target)).await?;
+        let object = object.ok_or(Error::BlobUnknown { digest: *digest })?;
+        let info = BlobInfo { digest: *digest, size: object.metadata().size };
+        self.pulled(digest, info.size);
+        Ok(Blob { info, object })
+    }
+
+    /// Takes a blob out of the repository. Its bytes stay for other repositories, and until they are collected.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if the repository does not have it.
+    pub async fn delete(&self, digest: &Digest) -> Result<(), Error> {
+        self.target(digest).await?;
+        self.registry().delete(&layout::layer_link(self.0.name(), digest)).await?;
+        self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
+        Ok(())
+    }
+
+    /// Makes a blob of another repository one of this one too, without moving bytes; `None` if `from` does not
+    /// have it. Whether the caller may read `from` is for the embedder to decide before.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn mount(&self, digest: &Digest, from: &RepositoryName) -> Result<Option<BlobInfo>, Error> {
+        let registry = self.registry();
+        let Some(target) = registry.link(&layout::layer_link(from, digest)).await? else {
+            return Ok(None);
+        };
+        let blob = layout::blob(&target);
+        if registry.storage().stat(&blob).await?.is_none() {
+            return Ok(None);
+        }
+        let link = layout::layer_link(self.0.name(), digest);
+        registry.write_link(&link, &target).await?;
+        // Only what is still there now that the link announces it can be promised.
+        let Some(metadata) = registry.storage().confirm(&blob).await? else {
+            return Ok(None);
+        };
+        self.0.record(EventAction::Mount, |event| {
+            event.digest = Some(*digest);
+            event.size = Some(metadata.size);
+            event.from_repository = Some(from.clone());
+        });
+        Ok(Some(BlobInfo { digest: *digest, size: metadata.size }))
+    }
+
+    /// The content behind a digest in this repository: usually the same digest, but other registries link the
+    /// SHA-512 of a blob to its SHA-256.
+    async fn target(&self, digest: &Digest) -> Result<Digest, Error> {
+        let link = self.registry().link(&layout::layer_link(self.0.name(), digest)).await?;
+        link.ok_or(Error::BlobUnknown { digest: *digest })
+    }
+
+    fn pulled(self, digest: &Digest, size: u64) {
+        self.0.record(EventAction::Pull, |event| {
+            event.digest = Some(*digest);
+            event.size = Some(size);
+        });
+    }
+
+    fn registry(self) -> &'a Registry {
+        self.0.registry()
+    }
+}
+
+impl Registry {
+    /// The repositories that have a blob, found by looking into at most
+    /// [`Limits::mount_search`](crate::Limits::mount_search) repositories; the search goes on only as far as the
+    /// stream is read.
+    ///
+    /// # Errors
+    /// If the storage fails, as the last item.
+    #[must_use]
+    pub fn holders(&self, digest: &Digest) -> BoxStream<'_, Result<RepositoryName, Error>> {
+        let digest = *digest;
+        let exists = async move { Ok::<_, Error>(self.storage().stat(&layout::blob(&digest)).await?.is_some()) };
+        let search = move |exists: bool| {
+            let limit = if exists { self.limits().mount_search } else { 0 };
+            self.walk(None).take(limit).try_filter_map(move |name| async move {
+                let link = self.link(&layout::layer_link(&name, &digest)).await?;
+                Ok(link.map(|_| name))
+            })
+        };
+        futures::stream::once(exists).map_ok(search).try_flatten().boxed()
+    }
+}

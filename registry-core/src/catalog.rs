@@ -1,0 +1,159 @@
+//! The catalog: which repositories there are.
+
+use std::collections::VecDeque;
+
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+
+use crate::storage::{Entry, EntryKind, Key};
+use crate::{Algorithm, Error, Registry, RepositoryName, layout, name};
+
+/// One page of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogPage {
+    /// The names, in the order of a depth-first walk: `a/b` comes before `a-b`.
+    pub repositories: Vec<RepositoryName>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+impl Registry {
+    /// At most `limit` repositories behind `last`, which need not exist. A repository is listed as long as it has
+    /// a manifest. Only what the page needs is looked at.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn catalog(&self, last: Option<&str>, limit: usize) -> Result<CatalogPage, Error> {
+        let mut page = CatalogPage::default();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let mut names = self.walk(last);
+        while let Some(name) = names.try_next().await? {
+            if self.has_manifests(&name).await? {
+                if page.repositories.len() == limit {
+                    page.more = true;
+                    break;
+                }
+                page.repositories.push(name);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Whether the repository has any manifest.
+    pub(crate) async fn has_manifests(&self, name: &RepositoryName) -> Result<bool, Error> {
+        for algorithm in Algorithm::ALL {
+            let revisions = layout::revisions(name, algorithm);
+            let mut entries = self.entries(revisions, None);
+            while let Some(entry) = entries.try_next().await? {
+                if let Ok(digest) = crate::Digest::from_parts(algorithm, &entry.name)
+                    && self.link(&layout::revision_link(name, &digest)).await?.is_some()
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every name under which something lies, behind `last`, depth first; many are no more than the parents of
+    /// others.
+    pub(crate) fn walk(&self, last: Option<&str>) -> BoxStream<'_, Result<RepositoryName, Error>> {
+        let walk = Walk { registry: self, levels: levels_behind(last) };
+        stream::try_unfold(walk, |mut walk| async move { Ok(walk.next().await?.map(|name| (name, walk))) }).boxed()
+    }
+
+    /// All entries below `prefix` with a name greater than `after`, page by page.
+    pub(crate) fn entries(&self, prefix: Key, after: Option<String>) -> BoxStream<'_, Result<Entry, Error>> {
+        let level = Level { after, ..Level::new(String::new()) };
+        stream::try_unfold((prefix, level), move |(prefix, mut level)| async move {
+            let entry = level.next(self, &prefix).await?;
+            Ok(entry.map(|entry| (entry, (prefix, level))))
+        })
+        .boxed()
+    }
+}
+
+/// Where a depth-first walk stands: one level for each component of the name it is at.
+struct Walk<'a> {
+    registry: &'a Registry,
+    levels: Vec<Level>,
+}
+
+/// One directory of the walk.
+struct Level {
+    /// The name of the repository that the directory belongs to; empty for the root.
+    name: String,
+    /// The last child that was handed out.
+    after: Option<String>,
+    /// Children that were listed and not handed out.
+    listed: VecDeque<Entry>,
+    /// Whether there are children behind those.
+    more: bool,
+}
+
+/// Enough to make the cost of a listing small beside that of what is done with its entries.
+const PAGE: usize = 1_000;
+
+impl Level {
+    fn new(name: String) -> Self {
+        Self { name, after: None, listed: VecDeque::new(), more: true }
+    }
+
+    async fn next(&mut self, registry: &Registry, key: &Key) -> Result<Option<Entry>, Error> {
+        if self.listed.is_empty() && self.more {
+            let page = registry.storage().list(key, self.after.as_deref(), PAGE).await?;
+            self.more = page.more;
+            self.after = page.entries.last().map(|entry| entry.name.clone()).or(self.after.take());
+            self.listed = page.entries.into();
+        }
+        Ok(self.listed.pop_front())
+    }
+}
+
+impl Walk<'_> {
+    async fn next(&mut self) -> Result<Option<RepositoryName>, Error> {
+        while let Some(level) = self.levels.last_mut() {
+            let key = directory(&level.name);
+            let Some(entry) = level.next(self.registry, &key).await? else {
+                self.levels.pop();
+                continue;
+            };
+            // What starts with an underscore belongs to the repository itself; other odd names are not ours.
+            if entry.kind != EntryKind::Prefix || !name::is_component(&entry.name) {
+                continue;
+            }
+            let child = join(&level.name, &entry.name);
+            let Ok(name) = child.parse::<RepositoryName>() else { continue };
+            self.levels.push(Level::new(child));
+            return Ok(Some(name));
+        }
+        Ok(None)
+    }
+}
+
+/// The levels of a walk that has just handed out `last`: everything below it is still to come.
+fn levels_behind(last: Option<&str>) -> Vec<Level> {
+    let mut levels = vec![Level::new(String::new())];
+    let mut parent = String::new();
+    for component in last.into_iter().flat_map(|last| last.split('/')) {
+        if let Some(level) = levels.last_mut() {
+            level.after = Some(component.to_owned());
+        }
+        parent = join(&parent, component);
+        // A text that is no name has nothing below it, but a place in the order all the same.
+        if parent.parse::<RepositoryName>().is_err() {
+            break;
+        }
+        levels.push(Level::new(parent.clone()));
+    }
+    levels
+}
+
+fn join(parent: &str, component: &str) -> String {
+    if parent.is_empty() { component.to_owned() } else { format!("{parent}/{component}") }
+}
+
+fn directory(name: &str) -> Key {
+    if name.is_empty() { layout::repositories() } else { layout::repository_directory(name) }
+}

@@ -1,0 +1,175 @@
+//! What a manifest needs: the content that it names, and what that names in turn.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::document::{Content, Document};
+use crate::storage::Metadata;
+use crate::{Descriptor, Digest, Error, InvalidManifest, References, Repository, layout};
+
+/// How sure the answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It is there now.
+    Present,
+    /// It is there, and stays there over a power cut.
+    Durable,
+}
+
+/// Checks that the repository has everything that a manifest needs, through indexes at any depth.
+///
+/// # Errors
+/// [`Error::ReferencesUnknown`] with all that is missing, or [`Error::ManifestInvalid`].
+pub(crate) async fn check(repository: &Repository, document: &Document, certainty: Certainty) -> Result<(), Error> {
+    let mut closure = Closure { repository, certainty, seen: HashSet::new(), missing: Vec::new() };
+    let mut level = closure.needs(document)?;
+    let limit = repository.registry().limits().nesting;
+    let mut depth = 1;
+    while !level.is_empty() {
+        if depth > limit {
+            return Err(InvalidManifest::TooDeep { limit }.into());
+        }
+        level = closure.descend(level).await?;
+        depth += 1;
+    }
+    if closure.missing.is_empty() {
+        Ok(())
+    } else {
+        closure.missing.sort_unstable();
+        Err(Error::ReferencesUnknown { digests: closure.missing })
+    }
+}
+
+/// Something that a manifest needs.
+#[derive(Debug)]
+struct Need {
+    digest: Digest,
+    size: u64,
+    is_manifest: bool,
+}
+
+struct Closure<'a> {
+    repository: &'a Repository,
+    certainty: Certainty,
+    seen: HashSet<(Digest, bool)>,
+    missing: Vec<Digest>,
+}
+
+/// How much content is looked up side by side.
+const CONCURRENCY: usize = 16;
+
+impl Closure<'_> {
+    /// What the document itself names and was not met before.
+    fn needs(&mut self, document: &Document) -> Result<Vec<Need>, Error> {
+        let validation = self.repository.registry().validation();
+        let mut needs = Vec::new();
+        match &document.content {
+            Content::Image { config, layers } => {
+                needs.push(Need::blob(config));
+                for layer in layers {
+                    // A layer that lies elsewhere need not be here.
+                    if layer.is_non_distributable() && !layer.urls.is_empty() {
+                        self.check_urls(layer)?;
+                    } else {
+                        needs.push(Need::blob(layer));
+                    }
+                }
+            }
+            Content::Index { manifests } => {
+                let required = manifests.iter().filter(|child| validation.platforms.require(child.platform.as_ref()));
+                needs.extend(required.map(Need::manifest));
+            }
+        }
+        if validation.references == References::Sparse {
+            needs.clear();
+        }
+        needs.retain(|need| self.seen.insert((need.digest, need.is_manifest)));
+        let limit = self.repository.registry().limits().references;
+        if self.seen.len() > limit {
+            return Err(InvalidManifest::TooManyReferences { limit }.into());
+        }
+        Ok(needs)
+    }
+
+    fn check_urls(&self, layer: &Descriptor) -> Result<(), InvalidManifest> {
+        let rule = self.repository.registry().validation().urls.as_ref();
+        let allowed = |url: &String| {
+            let web = url.starts_with("https://") || url.starts_with("http://");
+            web && !url.contains('#') && rule.is_none_or(|rule| rule(url))
+        };
+        match layer.urls.iter().find(|url| !allowed(url)) {
+            None => Ok(()),
+            Some(url) => Err(InvalidManifest::Url { digest: layer.digest, url: url.clone() }),
+        }
+    }
+
+    /// Looks all of a level up, and gives the next one: what the manifests among it name.
+    async fn descend(&mut self, level: Vec<Need>) -> Result<Vec<Need>, Error> {
+        let (repository, certainty) = (self.repository, self.certainty);
+        let found = stream::iter(level).map(|need| find(repository, need, certainty));
+        let mut found = found.buffer_unordered(CONCURRENCY);
+        let mut children = HashMap::new();
+        while let Some((digest, found)) = found.try_next().await? {
+            match found {
+                Found::Missing => self.missing.push(digest),
+                Found::Blob => {}
+                Found::Manifest(content) => {
+                    // What was stored by others before may break today's rules; then it names nothing that counts.
+                    if let Ok(document) = Document::parse_stored(&content) {
+                        children.insert(digest, document);
+                    }
+                }
+            }
+        }
+        let mut next = Vec::new();
+        for document in children.values() {
+            next.extend(self.needs(document)?);
+        }
+        Ok(next)
+    }
+}
+
+impl Need {
+    fn blob(descriptor: &Descriptor) -> Self {
+        Self { digest: descriptor.digest, size: descriptor.size, is_manifest: false }
+    }
+
+    fn manifest(descriptor: &Descriptor) -> Self {
+        Self { is_manifest: true, ..Self::blob(descriptor) }
+    }
+}
+
+enum Found {
+    Missing,
+    Blob,
+    Manifest(Bytes),
+}
+
+async fn find(repository: &Repository, need: Need, certainty: Certainty) -> Result<(Digest, Found), Error> {
+    let (registry, name, digest) = (repository.registry(), repository.name(), need.digest);
+    let link = if need.is_manifest { layout::revision_link(name, &digest) } else { layout::layer_link(name, &digest) };
+    let Some(target) = registry.link(&link).await? else {
+        return Ok((digest, Found::Missing));
+    };
+    let blob = layout::blob(&target);
+    let metadata = match certainty {
+        Certainty::Present => registry.storage().stat(&blob).await?,
+        Certainty::Durable => match registry.storage().confirm(&link).await? {
+            Some(_) => registry.storage().confirm(&blob).await?,
+            None => None,
+        },
+    };
+    let Some(Metadata { size, .. }) = metadata else {
+        return Ok((digest, Found::Missing));
+    };
+    if size != need.size {
+        return Err(InvalidManifest::Size { digest, stated: need.size, stored: size }.into());
+    }
+    if !need.is_manifest {
+        return Ok((digest, Found::Blob));
+    }
+    let content = registry.storage().read(&blob, registry.limits().manifest_bytes).await?;
+    Ok((digest, content.map_or(Found::Missing, Found::Manifest)))
+}

@@ -1,0 +1,255 @@
+//! Manifests: what makes an image or an artifact out of blobs, or an index out of manifests.
+
+use bytes::Bytes;
+
+use crate::closure::{self, Certainty};
+use crate::document::{self, Document};
+use crate::storage::WriteOptions;
+use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
+use crate::{layout, storage};
+
+/// The manifests of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Manifests<'a>(&'a Repository);
+
+/// A manifest: the bytes as they were pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The digest that it is kept by.
+    pub digest: Digest,
+    /// What it says it is.
+    pub media_type: MediaType,
+    /// The bytes.
+    pub content: Bytes,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The manifest that it refers to, by its `subject`.
+    pub subject: Option<Digest>,
+    /// The tags that point to it now.
+    pub tags: Vec<Tag>,
+}
+
+/// How often a push that is undone by others is done again.
+const ROUNDS: usize = 3;
+
+/// More than this is hashed off the async worker: some 30 microseconds.
+const HASH_INLINE_BYTES: usize = 64 * 1024;
+
+impl<'a> Manifests<'a> {
+    pub(crate) fn new(repository: &'a Repository) -> Self {
+        Self(repository)
+    }
+
+    /// Reads a manifest. One whose bytes are not what its digest says counts as absent, so that a push heals it.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`] if the repository does not have it.
+    pub async fn get(&self, reference: &Reference) -> Result<Manifest, Error> {
+        let manifest = self.find(reference).await?;
+        let manifest = manifest.ok_or_else(|| Error::ManifestUnknown { reference: reference.clone() })?;
+        self.0.record(EventAction::Pull, |event| {
+            event.digest = Some(manifest.digest);
+            event.size = Some(manifest.content.len() as u64);
+            event.media_type = Some(manifest.media_type.clone());
+            event.tag = tag_of(reference).cloned();
+        });
+        Ok(manifest)
+    }
+
+    async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
+        let digest = match reference {
+            Reference::Digest(digest) => *digest,
+            Reference::Tag(tag) => match self.registry().link(&layout::tag_current(self.name(), tag)).await? {
+                Some(digest) => digest,
+                None => return Ok(None),
+            },
+        };
+        let Some(target) = self.registry().link(&layout::revision_link(self.name(), &digest)).await? else {
+            return Ok(None);
+        };
+        let Some(content) = self.stored(&target).await? else {
+            return Ok(None);
+        };
+        let (computed, content) = self.hash(target.algorithm(), content).await?;
+        if computed != target {
+            tracing::error!(repository = %self.name(), %target, %computed, "a manifest is corrupt; it counts as absent");
+            return Ok(None);
+        }
+        let media_type = document::stored_media_type(&content);
+        Ok(media_type.map(|media_type| Manifest { digest, media_type, content }))
+    }
+
+    /// The bytes behind a digest, if they have the size of a manifest.
+    async fn stored(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        match self.registry().storage().read(&layout::blob(digest), self.registry().limits().manifest_bytes).await {
+            Err(storage::Error::TooLarge { .. }) => Ok(None),
+            found => Ok(found?),
+        }
+    }
+
+    /// Pushes a manifest by tag or by digest, and points `tags` to it as well.
+    ///
+    /// `media_type` is what the client says the bytes are; without it the bytes say it themselves. When it
+    /// returns, the manifest and its tags are durable. Dropping the future leaves any part of that done: a manifest
+    /// without its tags at most, never a tag without its manifest.
+    ///
+    /// # Errors
+    /// [`Error::ManifestInvalid`], [`Error::ManifestTooLarge`], [`Error::DigestMismatch`], [`Error::TooManyTags`] and
+    /// [`Error::ReferencesUnknown`] refuse the push before anything is readable; [`Error::Contended`] asks for
+    /// another try.
+    pub async fn put(
+        &self,
+        reference: &Reference,
+        media_type: Option<&MediaType>,
+        content: Bytes,
+        tags: &[Tag],
+    ) -> Result<Pushed, Error> {
+        let limits = self.registry().limits();
+        if content.len() as u64 > limits.manifest_bytes {
+            return Err(Error::ManifestTooLarge { limit_bytes: limits.manifest_bytes });
+        }
+        let tags = tags_of(reference, tags);
+        if tags.len() > limits.tags_per_push {
+            return Err(Error::TooManyTags { limit: limits.tags_per_push });
+        }
+        let (digest, content) = self.digest(reference, content).await?;
+        let document = Document::parse(&content, media_type)?;
+        closure::check(self.0, &document, Certainty::Present).await?;
+
+        self.store(&digest, &content).await?;
+        self.publish(&document, &digest, &tags).await?;
+        self.0.record(EventAction::Push, |event| {
+            event.digest = Some(digest);
+            event.size = Some(content.len() as u64);
+            event.media_type = Some(document.media_type.clone());
+            event.tag = tags.first().cloned();
+        });
+        Ok(Pushed { digest, subject: document.subject, tags })
+    }
+
+    /// The digest to keep the bytes by, which must be the one that the client says, if it says one.
+    async fn digest(&self, reference: &Reference, content: Bytes) -> Result<(Digest, Bytes), Error> {
+        let stated = match reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(_) => None,
+        };
+        let algorithm = stated.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let (computed, content) = self.hash(algorithm, content).await?;
+        match stated {
+            Some(stated) if stated != computed => Err(Error::DigestMismatch { stated, computed }),
+            _ => Ok((computed, content)),
+        }
+    }
+
+    async fn hash(&self, algorithm: Algorithm, content: Bytes) -> Result<(Digest, Bytes), Error> {
+        if content.len() <= HASH_INLINE_BYTES {
+            return Ok((Digest::of(algorithm, &content), content));
+        }
+        Ok(self.registry().blocking().run(move || (Digest::of(algorithm, &content), content)).await?)
+    }
+
+    /// Puts the bytes where their digest says, unless they are there unharmed.
+    async fn store(&self, digest: &Digest, content: &Bytes) -> Result<(), Error> {
+        if self.stored(digest).await?.as_ref() == Some(content)
+            && self.registry().storage().confirm(&layout::blob(digest)).await?.is_some()
+        {
+            return Ok(());
+        }
+        Ok(self.registry().storage().write(&layout::blob(digest), content.clone(), WriteOptions::default()).await?)
+    }
+
+    /// Announces the manifest, then makes sure of what it needs, then points the tags to it. In this order a
+    /// collector that runs at the same time either sees the announcement, or is seen by the check behind it.
+    async fn publish(&self, document: &Document, digest: &Digest, tags: &[Tag]) -> Result<(), Error> {
+        let link = layout::revision_link(self.name(), digest);
+        // Distribution's collector gives up on a repository that has manifests and no `_layers`.
+        self.registry().storage().create_directory(&layout::layers(self.name())).await?;
+        for _ in 0..ROUNDS {
+            self.registry().write_link(&link, digest).await?;
+            if let Some(subject) = &document.subject {
+                self.0.referrers().add(subject, digest).await?;
+            }
+            closure::check(self.0, document, Certainty::Durable).await?;
+            let there = self.registry().storage().confirm(&layout::blob(digest)).await?;
+            there.ok_or(Error::Contended)?;
+            self.0.tags().set(tags, digest).await?;
+            // A delete of the same manifest meanwhile took the link away again.
+            if self.registry().link(&link).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Deletes a manifest and every tag that points to it, or only a tag.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`] if the repository does not have it; [`Error::DeleteUnknown`] if the storage did not
+    /// tell what became of it.
+    pub async fn delete(&self, reference: &Reference) -> Result<(), Error> {
+        let digest = match reference {
+            Reference::Tag(tag) => return self.0.tags().delete(tag).await,
+            Reference::Digest(digest) => digest,
+        };
+        let link = layout::revision_link(self.name(), digest);
+        let unknown = || Error::ManifestUnknown { reference: reference.clone() };
+        let target = self.registry().link(&link).await?.ok_or_else(unknown)?;
+        let subject = self.subject(&target).await?;
+
+        self.registry().delete(&link).await?;
+        self.0.tags().delete_those_of(digest).await?;
+        if let Some(subject) = subject {
+            self.0.referrers().remove(&subject, digest).await?;
+        }
+        self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
+        Ok(())
+    }
+
+    /// What a stored manifest refers to, if it can be read.
+    async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
+        let content = self.stored(digest).await?;
+        let document = content.and_then(|content| Document::parse_stored(&content).ok());
+        Ok(document.and_then(|document| document.subject))
+    }
+
+    /// What a manifest of this repository says, without telling anybody that it was read; `None` if it is not there,
+    /// or is not of a kind that this registry understands.
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<(Document, u64)>, Error> {
+        let Some(manifest) = self.find(&Reference::Digest(*digest)).await? else {
+            return Ok(None);
+        };
+        let size = manifest.content.len() as u64;
+        Ok(Document::parse_stored(&manifest.content).ok().map(|document| (document, size)))
+    }
+
+    fn registry(self) -> &'a Registry {
+        self.0.registry()
+    }
+
+    fn name(self) -> &'a RepositoryName {
+        self.0.name()
+    }
+}
+
+fn tag_of(reference: &Reference) -> Option<&Tag> {
+    match reference {
+        Reference::Tag(tag) => Some(tag),
+        Reference::Digest(_) => None,
+    }
+}
+
+/// All tags of a push, each once, the one of the reference first.
+fn tags_of(reference: &Reference, more: &[Tag]) -> Vec<Tag> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in tag_of(reference).into_iter().chain(more) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
+}

@@ -1,0 +1,210 @@
+//! Referrers: manifests that point to another one by their `subject`, such as signatures.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+
+use crate::storage::{Durability, Precondition, WriteOptions};
+use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, layout};
+
+/// The referrers of the manifests in a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Referrers<'a>(&'a Repository);
+
+/// A referrer as the referrers API describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Referrer {
+    /// What kind of manifest it is.
+    #[serde(serialize_with = "as_text")]
+    pub media_type: MediaType,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What kind of artifact it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+fn as_text<S: serde::Serializer>(media_type: &MediaType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(media_type.as_str())
+}
+
+/// One page of referrers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReferrerPage {
+    /// The referrers, ordered by digest.
+    pub referrers: Vec<Referrer>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+impl<'a> Referrers<'a> {
+    pub(crate) fn new(repository: &'a Repository) -> Self {
+        Self(repository)
+    }
+
+    /// At most `limit` referrers of `subject` behind `after`, which need not exist, of one artifact type if that is
+    /// asked for. A subject that nothing refers to has none; it need not exist itself.
+    ///
+    /// The first call for a repository in a process looks through its manifests for those that another registry
+    /// left behind without an index.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn list(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<ReferrerPage, Error> {
+        let mut digests = self.index(subject).await?;
+        digests.retain(|digest| after.is_none_or(|after| digest > after));
+        let mut page = ReferrerPage::default();
+        let mut bytes = 0;
+        for digest in digests {
+            let Some(referrer) = self.describe(subject, &digest).await? else { continue };
+            if artifact_type.is_some_and(|wanted| referrer.artifact_type.as_deref() != Some(wanted)) {
+                continue;
+            }
+            bytes += referrer.bytes();
+            let full = page.referrers.len() == limit || bytes > self.registry().limits().referrers_page_bytes;
+            if full && (limit == 0 || !page.referrers.is_empty()) {
+                page.more = limit > 0;
+                break;
+            }
+            page.referrers.push(referrer);
+        }
+        Ok(page)
+    }
+
+    /// The digests of what may refer to `subject`, in order.
+    async fn index(&self, subject: &Digest) -> Result<Vec<Digest>, Error> {
+        let mut digests = self.absorb(subject).await?;
+        for algorithm in Algorithm::ALL {
+            let entries = self.registry().entries(layout::referrers(self.name(), subject, algorithm), None);
+            let found: Vec<Digest> = entries
+                .try_filter_map(|entry| async move { Ok(Digest::from_parts(algorithm, &entry.name).ok()) })
+                .try_collect()
+                .await?;
+            digests.extend(found);
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        Ok(digests)
+    }
+
+    /// What the referrers API says of a manifest, if it is there and does refer to `subject`.
+    async fn describe(&self, subject: &Digest, digest: &Digest) -> Result<Option<Referrer>, Error> {
+        let Some((document, size)) = self.0.manifests().document(digest).await? else {
+            return Ok(None);
+        };
+        Ok((document.subject == Some(*subject)).then_some(Referrer {
+            media_type: document.media_type,
+            digest: *digest,
+            size,
+            artifact_type: document.artifact_type,
+            annotations: document.annotations,
+        }))
+    }
+
+    /// Notes that a manifest refers to `subject`.
+    pub(crate) async fn add(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+        self.registry().write_link(&layout::referrer_link(self.name(), subject, referrer), referrer).await
+    }
+
+    /// Forgets that a manifest refers to `subject`.
+    pub(crate) async fn remove(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+        self.registry().delete(&layout::referrer_link(self.name(), subject, referrer)).await
+    }
+
+    /// Indexes what other registries left on the volume, once in the life of the process, and gives those referrers
+    /// of `subject` that the index could not take, as on a volume that is mounted read-only.
+    async fn absorb(&self, subject: &Digest) -> Result<Vec<Digest>, Error> {
+        if self.registry().indexed().contains(self.name()) {
+            return Ok(Vec::new());
+        }
+        let mut unindexed = Vec::new();
+        let mut complete = true;
+        for algorithm in Algorithm::ALL {
+            let revisions = self.registry().entries(layout::revisions(self.name(), algorithm), None);
+            let subjects = revisions
+                .try_filter_map(|entry| async move { Ok(Digest::from_parts(algorithm, &entry.name).ok()) })
+                .map(|digest| async move {
+                    let digest = digest?;
+                    let document = self.0.manifests().document(&digest).await?;
+                    Ok::<_, Error>((digest, document.and_then(|(document, _)| document.subject)))
+                });
+            let mut subjects = subjects.buffer_unordered(CONCURRENCY).boxed();
+            while let Some((referrer, of)) = subjects.try_next().await? {
+                let Some(of) = of else { continue };
+                if let Err(error) = self.index_one(&of, &referrer).await {
+                    tracing::warn!(%error, repository = %self.name(), %referrer, "a referrer cannot be indexed");
+                    complete = false;
+                    unindexed.extend((of == *subject).then_some(referrer));
+                }
+            }
+        }
+        if complete {
+            self.registry().indexed().insert(self.name());
+        }
+        Ok(unindexed)
+    }
+
+    async fn index_one(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+        let key = layout::referrer_link(self.name(), subject, referrer);
+        // It can be made again at any time, so it need not survive a power cut.
+        let options = WriteOptions { precondition: Precondition::Absent, durability: Durability::Volatile };
+        match self.registry().storage().write(&key, layout::link(referrer), options).await {
+            Ok(()) | Err(crate::storage::Error::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn registry(self) -> &'a Registry {
+        self.0.registry()
+    }
+
+    fn name(self) -> &'a RepositoryName {
+        self.0.name()
+    }
+}
+
+/// How many manifests are looked into side by side.
+const CONCURRENCY: usize = 16;
+
+impl Referrer {
+    /// About how many bytes it takes in an answer.
+    fn bytes(&self) -> usize {
+        let annotations = self.annotations.iter().map(|(key, value)| key.len() + value.len() + 8);
+        256 + self.artifact_type.as_ref().map_or(0, String::len) + annotations.sum::<usize>()
+    }
+}
+
+/// The repositories whose referrers are all in the index, as far as this process knows.
+#[derive(Debug, Default)]
+pub(crate) struct Indexed(Mutex<HashSet<RepositoryName>>);
+
+/// Beyond this many the process forgets, and looks again when asked.
+const REMEMBERED: usize = 10_000;
+
+impl Indexed {
+    fn contains(&self, name: &RepositoryName) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    fn insert(&self, name: &RepositoryName) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= REMEMBERED {
+            names.clear();
+        }
+        names.insert(name.clone());
+    }
+}

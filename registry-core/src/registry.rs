@@ -1,0 +1,291 @@
+//! The registry value and its builder.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::referrers::Indexed;
+use crate::storage::{Deletion, Key, Storage, WriteOptions};
+use crate::{
+    Blobs, Blocking, Caller, Clock, Digest, Error, Event, EventAction, EventSink, Limits, Manifests, Random, Referrers,
+    RepositoryName, SystemClock, SystemRandom, Tags, TokioBlocking, Uploads, Validation, layout,
+};
+
+/// A registry over some storage. Clones are handles to the same registry.
+///
+/// ```
+/// use std::sync::Arc;
+/// use bytes::Bytes;
+/// use futures::StreamExt;
+/// use registry_core::{Algorithm, Digest, Registry, storage::Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder(Arc::new(Memory::new())).build();
+/// let repository = registry.repository(&"library/app".parse()?);
+///
+/// let layer = Bytes::from_static(b"some bytes");
+/// let digest = Digest::of(Algorithm::Sha256, &layer);
+/// let content = futures::stream::once(async { Ok(layer) }).boxed();
+/// repository.uploads().push(&digest, content).await?;
+///
+/// assert_eq!(repository.blobs().stat(&digest).await?.size, 10);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    blocking: Arc<dyn Blocking>,
+    events: Option<Arc<dyn EventSink>>,
+    limits: Limits,
+    validation: Validation,
+    tag_locks: TagLocks,
+    indexed: Indexed,
+}
+
+/// Puts a [`Registry`] together.
+#[derive(Debug)]
+#[must_use]
+pub struct RegistryBuilder(Inner);
+
+impl RegistryBuilder {
+    /// Tells the time; the machine's clock by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.0.clock = clock;
+        self
+    }
+
+    /// Names uploads; the operating system's randomness by default.
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.0.random = random;
+        self
+    }
+
+    /// Runs hashing and file access; tokio's blocking pool by default.
+    pub fn blocking(mut self, blocking: Arc<dyn Blocking>) -> Self {
+        self.0.blocking = blocking;
+        self
+    }
+
+    /// Is told what happens; nobody by default.
+    pub fn events(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.0.events = Some(events);
+        self
+    }
+
+    /// Bounds what one request may ask for.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// Decides which manifests are taken.
+    pub fn validation(mut self, validation: Validation) -> Self {
+        self.0.validation = validation;
+        self
+    }
+
+    /// The registry.
+    #[must_use]
+    pub fn build(self) -> Registry {
+        Registry(Arc::new(self.0))
+    }
+}
+
+impl Registry {
+    /// Begins a registry over `storage`.
+    pub fn builder(storage: Arc<dyn Storage>) -> RegistryBuilder {
+        RegistryBuilder(Inner {
+            storage,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            blocking: Arc::new(TokioBlocking),
+            events: None,
+            limits: Limits::default(),
+            validation: Validation::default(),
+            tag_locks: TagLocks::default(),
+            indexed: Indexed::default(),
+        })
+    }
+
+    /// A handle to a repository. It need not exist: the first push makes it.
+    #[must_use]
+    pub fn repository(&self, name: &RepositoryName) -> Repository {
+        Repository { registry: self.clone(), name: name.clone(), caller: Arc::default() }
+    }
+
+    /// The bounds on what one request may ask for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Where the bytes lie.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.0.storage
+    }
+
+    /// The seam for work that blocks.
+    #[must_use]
+    pub fn blocking(&self) -> &Arc<dyn Blocking> {
+        &self.0.blocking
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.0.random
+    }
+
+    pub(crate) fn validation(&self) -> &Validation {
+        &self.0.validation
+    }
+
+    pub(crate) fn indexed(&self) -> &Indexed {
+        &self.0.indexed
+    }
+
+    /// What a link points to; one that is empty or torn counts as absent, and is told of.
+    pub(crate) async fn link(&self, key: &Key) -> Result<Option<Digest>, Error> {
+        let content = match self.storage().read(key, layout::LINK_LIMIT_BYTES).await {
+            Ok(Some(content)) => content,
+            Ok(None) => return Ok(None),
+            Err(crate::storage::Error::TooLarge { .. }) => Bytes::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let target = layout::parse_link(&content);
+        if target.is_none() {
+            tracing::warn!(%key, "a link is empty or torn; it counts as absent");
+        }
+        Ok(target)
+    }
+
+    /// Writes a link, durably, also when it stands there already: its time tells that somebody counts on it.
+    pub(crate) async fn write_link(&self, key: &Key, target: &Digest) -> Result<(), Error> {
+        Ok(self.storage().write(key, layout::link(target), WriteOptions::default()).await?)
+    }
+
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), Error> {
+        match self.storage().delete(key).await? {
+            Deletion::Acked => Ok(()),
+            Deletion::Unknown => Err(Error::DeleteUnknown),
+        }
+    }
+}
+
+/// A handle to one repository, on somebody's behalf.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    registry: Registry,
+    name: RepositoryName,
+    caller: Arc<Caller>,
+}
+
+impl Repository {
+    /// The same repository on behalf of `caller`, who is named in events and owns the uploads that are started.
+    #[must_use]
+    pub fn on_behalf_of(self, caller: Arc<Caller>) -> Self {
+        Self { caller, ..self }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    /// The blobs of the repository.
+    #[must_use]
+    pub fn blobs(&self) -> Blobs<'_> {
+        Blobs::new(self)
+    }
+
+    /// The uploads of the repository.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads<'_> {
+        Uploads::new(self)
+    }
+
+    /// The manifests of the repository.
+    #[must_use]
+    pub fn manifests(&self) -> Manifests<'_> {
+        Manifests::new(self)
+    }
+
+    /// The tags of the repository.
+    #[must_use]
+    pub fn tags(&self) -> Tags<'_> {
+        Tags::new(self)
+    }
+
+    /// The referrers of the manifests in the repository.
+    #[must_use]
+    pub fn referrers(&self) -> Referrers<'_> {
+        Referrers::new(self)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Keeps changes of this repository's tags in one order within this process.
+    pub(crate) async fn lock_tags(&self) -> MutexGuard<'_, ()> {
+        self.registry.0.tag_locks.of(&self.name).lock().await
+    }
+
+    /// Tells the sink of an event, if there is one; `fill` adds what is known.
+    pub(crate) fn record(&self, action: EventAction, fill: impl FnOnce(&mut Event)) {
+        if let Some(sink) = &self.registry.0.events {
+            let mut event = Event {
+                action,
+                time: self.registry.clock().now(),
+                repository: self.name.clone(),
+                digest: None,
+                size: None,
+                media_type: None,
+                tag: None,
+                from_repository: None,
+                caller: Arc::clone(&self.caller),
+            };
+            fill(&mut event);
+            sink.record(event);
+        }
+    }
+}
+
+/// One lock for many repositories each: bounded, and two that share one only wait for each other.
+#[derive(Debug)]
+struct TagLocks {
+    locks: [Mutex<()>; 64],
+    state: RandomState,
+}
+
+impl Default for TagLocks {
+    fn default() -> Self {
+        Self { locks: std::array::from_fn(|_| Mutex::new(())), state: RandomState::new() }
+    }
+}
+
+impl TagLocks {
+    fn of(&self, name: &RepositoryName) -> &Mutex<()> {
+        let hash = self.state.hash_one(name);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower bits choose as well as any")]
+        let index = hash as usize % self.locks.len();
+        &self.locks[index]
+    }
+}

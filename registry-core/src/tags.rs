@@ -1,0 +1,136 @@
+//! Tags: names that point to manifests and may move.
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::storage::{Deletion, EntryKind};
+use crate::{Digest, Error, EventAction, Reference, Registry, Repository, RepositoryName, Tag, layout};
+
+/// The tags of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Tags<'a>(&'a Repository);
+
+/// One page of tags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TagPage {
+    /// The tags, ordered by their bytes.
+    pub tags: Vec<Tag>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+/// How many tags are looked at side by side.
+const CONCURRENCY: usize = 32;
+
+impl<'a> Tags<'a> {
+    pub(crate) fn new(repository: &'a Repository) -> Self {
+        Self(repository)
+    }
+
+    /// At most `limit` tags behind `last`, which need not exist. A tag whose manifest is gone is not listed.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] if the repository has no manifest.
+    pub async fn list(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
+        let mut page = TagPage::default();
+        if limit > 0 {
+            page = self.page(last, limit).await?;
+        }
+        if page.tags.is_empty() && !self.registry().has_manifests(self.name()).await? {
+            return Err(Error::NameUnknown { name: self.name().clone() });
+        }
+        Ok(page)
+    }
+
+    async fn page(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
+        let mut page = TagPage::default();
+        let mut after = last.map(str::to_owned);
+        loop {
+            let wanted = limit - page.tags.len();
+            let listing = self.registry().storage().list(&layout::tags(self.name()), after.as_deref(), wanted).await?;
+            let tags = listing.entries.iter().filter(|entry| entry.kind == EntryKind::Prefix);
+            let tags: Vec<Tag> = tags.filter_map(|entry| entry.name.parse().ok()).collect();
+            let live = stream::iter(tags).map(|tag| async move {
+                let live = self.resolve(&tag).await?.is_some();
+                Ok::<_, Error>(live.then_some(tag))
+            });
+            let live: Vec<Option<Tag>> = live.buffered(CONCURRENCY).try_collect().await?;
+            page.tags.extend(live.into_iter().flatten());
+            page.more = listing.more;
+            if page.tags.len() == limit || !listing.more {
+                return Ok(page);
+            }
+            after = listing.entries.last().map(|entry| entry.name.clone());
+        }
+    }
+
+    /// The manifest that a tag points to; `None` if there is no such tag, or its manifest is gone.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn resolve(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        let Some(digest) = self.registry().link(&layout::tag_current(self.name(), tag)).await? else {
+            return Ok(None);
+        };
+        let live = self.registry().link(&layout::revision_link(self.name(), &digest)).await?.is_some();
+        Ok(live.then_some(digest))
+    }
+
+    /// Makes tags point to a manifest that is in the repository.
+    pub(crate) async fn set(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
+        let _order = self.0.lock_tags().await;
+        for tag in tags {
+            self.registry().write_link(&layout::tag_index(self.name(), tag, digest), digest).await?;
+            self.registry().write_link(&layout::tag_current(self.name(), tag), digest).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a tag. The manifest and its other tags stay.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`] if there is no such tag.
+    pub async fn delete(&self, tag: &Tag) -> Result<(), Error> {
+        let _order = self.0.lock_tags().await;
+        if self.registry().storage().stat(&layout::tag_current(self.name(), tag)).await?.is_none() {
+            return Err(Error::ManifestUnknown { reference: Reference::Tag(tag.clone()) });
+        }
+        self.remove(tag).await?;
+        self.0.record(EventAction::Delete, |event| event.tag = Some(tag.clone()));
+        Ok(())
+    }
+
+    /// Deletes every tag that points to a manifest, and tells which.
+    pub(crate) async fn delete_those_of(&self, digest: &Digest) -> Result<(), Error> {
+        let mut entries = self.registry().entries(layout::tags(self.name()), None);
+        while let Some(entry) = entries.try_next().await? {
+            let Ok(tag) = entry.name.parse::<Tag>() else { continue };
+            let current = layout::tag_current(self.name(), &tag);
+            if self.registry().link(&current).await? != Some(*digest) {
+                continue;
+            }
+            let _order = self.0.lock_tags().await;
+            // The tag may have moved on between the look and the lock.
+            if self.registry().link(&current).await? == Some(*digest) {
+                self.remove(&tag).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The link goes first: from then on the tag is gone, whatever happens to the rest.
+    async fn remove(&self, tag: &Tag) -> Result<(), Error> {
+        self.registry().delete(&layout::tag_current(self.name(), tag)).await?;
+        match self.registry().storage().delete_all(&layout::tag(self.name(), tag)).await? {
+            Deletion::Acked => Ok(()),
+            Deletion::Unknown => Err(Error::DeleteUnknown),
+        }
+    }
+
+    fn registry(self) -> &'a Registry {
+        self.0.registry()
+    }
+
+    fn name(self) -> &'a RepositoryName {
+        self.0.name()
+    }
+}

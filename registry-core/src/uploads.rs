@@ -1,0 +1,346 @@
+//! Uploads: content on its way into a repository, in one piece or in chunks, resumable by any process.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::stream::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use crate::content::{self, ContentStream};
+use crate::storage::{self, Deletion, Durability, Precondition, StageMode, Staged, WriteOptions};
+use crate::{
+    Algorithm, BlobInfo, Digest, Error, EventAction, HashCheckpoint, Hasher, Registry, Repository, RepositoryName,
+    UploadId, layout,
+};
+
+/// The uploads of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Uploads<'a>(&'a Repository);
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadStatus {
+    /// Which upload.
+    pub id: UploadId,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+/// What is kept beside the staged bytes, so that any process can go on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    /// Who started it.
+    owner: Option<String>,
+    /// How many bytes the hash below has taken in.
+    offset: u64,
+    /// The hash of those bytes. It may be unknown to this version; then the bytes are hashed again.
+    hash: HashCheckpoint,
+}
+
+/// No state is longer: the longest owner, and 208 bytes of SHA-512 in base64.
+const STATE_LIMIT_BYTES: u64 = 16 * 1024;
+
+/// Loss of an upload only costs its client another try.
+const VOLATILE: WriteOptions = WriteOptions { precondition: Precondition::None, durability: Durability::Volatile };
+
+/// How often the publication of content that a collector takes away at the same time is done again.
+const ROUNDS: usize = 3;
+
+impl<'a> Uploads<'a> {
+    pub(crate) fn new(repository: &'a Repository) -> Self {
+        Self(repository)
+    }
+
+    /// Starts an upload whose content is hashed by `algorithm` as it comes. (A digest of another one can be
+    /// finished with all the same; then the content is hashed again.)
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn start(&self, algorithm: Algorithm) -> Result<UploadStatus, Error> {
+        let id = self.fresh_id();
+        self.create(&id).await?;
+        self.save(&id, 0, &Hasher::new(algorithm)).await?;
+        Ok(UploadStatus { id, size: 0 })
+    }
+
+    /// How far an upload is, also while its content is coming in.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`] if there is none of this caller.
+    pub async fn status(&self, id: &UploadId) -> Result<UploadStatus, Error> {
+        self.load(id).await?;
+        let size = self.registry().storage().staged_size(&layout::upload_data(self.name(), id)).await?;
+        Ok(UploadStatus { id: *id, size: size.ok_or(Error::UploadUnknown { id: *id })? })
+    }
+
+    /// Adds content at the end, which must be at `offset` if that is given.
+    ///
+    /// When the content breaks off or the future is dropped, what came is kept (after a drop, less what was still in
+    /// memory), and [`status`](Self::status) tells how much that is.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`]; [`Error::OffsetMismatch`] if the upload stands elsewhere or somebody else is adding
+    /// to it: then nothing was added; [`Error::Body`] if the content broke off.
+    pub async fn append(
+        &self,
+        id: &UploadId,
+        offset: Option<u64>,
+        content: ContentStream<'_>,
+    ) -> Result<UploadStatus, Error> {
+        let (mut staged, hasher) = self.resume(id, offset).await?;
+        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
+        let kept = match hasher {
+            // The hash vouches for the bytes, so they are made durable before it.
+            Some(hasher) => match staged.sync().await {
+                Ok(()) => self.save(id, staged.size(), &hasher).await,
+                Err(error) => Err(error.into()),
+            },
+            None => Ok(()),
+        };
+        outcome.and(kept)?;
+        Ok(UploadStatus { id: *id, size: staged.size() })
+    }
+
+    /// Adds the last content, which may be empty, and makes all of it a blob of the repository.
+    ///
+    /// When it returns, the blob is durable. Dropping the future leaves either the upload or the blob.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); [`Error::DigestMismatch`] if the content is not what `digest` says: then the
+    /// upload is gone.
+    pub async fn finish(
+        &self,
+        id: &UploadId,
+        digest: &Digest,
+        offset: Option<u64>,
+        content: ContentStream<'_>,
+    ) -> Result<BlobInfo, Error> {
+        let (mut staged, hasher) = self.resume(id, offset).await?;
+        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
+        if let (Some(hasher), Err(_)) = (&hasher, &outcome) {
+            staged.sync().await?;
+            self.save(id, staged.size(), hasher).await?;
+        }
+        outcome?;
+        self.commit(id, staged, hasher, digest).await
+    }
+
+    /// Makes content a blob of the repository in one go. When it fails, nothing of it is left.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub async fn push(&self, digest: &Digest, content: ContentStream<'_>) -> Result<BlobInfo, Error> {
+        let id = self.fresh_id();
+        let mut staged = self.create(&id).await?;
+        let hasher = Hasher::new(digest.algorithm());
+        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
+        if let Err(error) = outcome {
+            self.discard(&id, staged).await?;
+            return Err(error);
+        }
+        self.commit(&id, staged, hasher, digest).await
+    }
+
+    /// Ends an upload and drops its bytes.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`]; [`Error::OffsetMismatch`] while somebody is adding to it.
+    pub async fn cancel(&self, id: &UploadId) -> Result<(), Error> {
+        self.load(id).await?;
+        let staged = self.open(id).await?;
+        self.discard(id, staged).await
+    }
+
+    fn fresh_id(self) -> UploadId {
+        UploadId::new(self.registry().clock().now(), self.registry().random().bytes())
+    }
+
+    async fn create(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
+        let started_at = humantime::format_rfc3339_seconds(self.registry().clock().now()).to_string();
+        let storage = self.registry().storage();
+        storage.write(&layout::upload_started_at(self.name(), id), started_at.into(), VOLATILE).await?;
+        let staged = storage.stage(&layout::upload_data(self.name(), id), StageMode::Create).await?;
+        staged.ok_or(Error::UploadUnknown { id: *id })
+    }
+
+    /// The state of an upload of this caller; `None` if another registry started it and kept none.
+    async fn load(&self, id: &UploadId) -> Result<Option<State>, Error> {
+        let unknown = Error::UploadUnknown { id: *id };
+        let storage = self.registry().storage();
+        let Some(content) = storage.read(&layout::upload_state(self.name(), id), STATE_LIMIT_BYTES).await? else {
+            let started = storage.stat(&layout::upload_started_at(self.name(), id)).await?;
+            return started.map(|_| None).ok_or(unknown);
+        };
+        match serde_json::from_slice::<State>(&content) {
+            Ok(state) if state.owner == self.0.caller().principal => Ok(Some(state)),
+            Ok(_) => Err(unknown),
+            Err(error) => {
+                // Without it nobody can tell whose upload this is.
+                tracing::warn!(%error, repository = %self.name(), upload = %id, "the state of an upload is torn");
+                Err(unknown)
+            }
+        }
+    }
+
+    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<(), Error> {
+        let state = State { owner: self.0.caller().principal.clone(), offset, hash: hasher.checkpoint() };
+        let content = serde_json::to_vec(&state).map_err(|error| storage::Error::Failed {
+            key: layout::upload_state(self.name(), id),
+            source: error.into(),
+        })?;
+        let key = layout::upload_state(self.name(), id);
+        Ok(self.registry().storage().write(&key, Bytes::from(content), VOLATILE).await?)
+    }
+
+    /// Opens an upload at `offset`, with the hash of what it has.
+    async fn resume(&self, id: &UploadId, offset: Option<u64>) -> Result<(Box<dyn Staged>, Hasher), Error> {
+        self.load(id).await?;
+        let mut staged = self.open(id).await?;
+        let size = staged.size();
+        if offset.is_some_and(|offset| offset != size) {
+            return Err(Error::OffsetMismatch { size });
+        }
+        // Read again now that nobody else can write it.
+        let state = self.load(id).await?;
+        let checkpoint = state.as_ref().and_then(|state| Some((state.offset, Hasher::restore(&state.hash)?)));
+        let (from, hasher) = match checkpoint {
+            Some((from, hasher)) if from <= size => (from, hasher),
+            Some((_, hasher)) => (0, Hasher::new(hasher.algorithm())),
+            None => (0, Hasher::new(Algorithm::Sha256)),
+        };
+        let hasher = if from == size {
+            hasher
+        } else {
+            content::rehash(&mut *staged, from, hasher, self.registry().blocking()).await?
+        };
+        Ok((staged, hasher))
+    }
+
+    async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
+        let key = layout::upload_data(self.name(), id);
+        match self.registry().storage().stage(&key, StageMode::Resume).await {
+            Ok(Some(staged)) => Ok(staged),
+            Ok(None) => Err(Error::UploadUnknown { id: *id }),
+            Err(storage::Error::Busy { .. }) => {
+                let size = self.registry().storage().staged_size(&key).await?;
+                Err(size.map_or(Error::UploadUnknown { id: *id }, |size| Error::OffsetMismatch { size }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks the digest, and makes the staged bytes a blob.
+    async fn commit(
+        &self,
+        id: &UploadId,
+        mut staged: Box<dyn Staged>,
+        hasher: Option<Hasher>,
+        digest: &Digest,
+    ) -> Result<BlobInfo, Error> {
+        let hasher = match hasher {
+            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher,
+            _ => {
+                let fresh = Hasher::new(digest.algorithm());
+                content::rehash(&mut *staged, 0, fresh, self.registry().blocking()).await?
+            }
+        };
+        let computed = hasher.finish();
+        if computed != *digest {
+            self.discard(id, staged).await?;
+            return Err(Error::DigestMismatch { stated: *digest, computed });
+        }
+        let size = staged.size();
+        self.publish(&mut *staged, digest, size).await?;
+        self.discard(id, staged).await?;
+        self.0.record(EventAction::Push, |event| {
+            event.digest = Some(*digest);
+            event.size = Some(size);
+        });
+        Ok(BlobInfo { digest: *digest, size })
+    }
+
+    /// Publishes the bytes, announces them by the link, and looks whether they are still there: content that lay
+    /// there before may have been collected in between.
+    async fn publish(&self, staged: &mut dyn Staged, digest: &Digest, size: u64) -> Result<(), Error> {
+        let blob = layout::blob(digest);
+        for _ in 0..ROUNDS {
+            staged.publish(&blob).await?;
+            self.registry().write_link(&layout::layer_link(self.name(), digest), digest).await?;
+            let there = self.registry().storage().confirm(&blob).await?;
+            if there.is_some_and(|there| there.size == size) {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn discard(&self, id: &UploadId, staged: Box<dyn Staged>) -> Result<(), Error> {
+        staged.discard().await?;
+        match self.registry().storage().delete_all(&layout::upload(self.name(), id)).await? {
+            Deletion::Acked => Ok(()),
+            Deletion::Unknown => Err(Error::DeleteUnknown),
+        }
+    }
+
+    /// Ends an upload if it started before `deadline` and nobody is adding to it; tells whether it did, or would.
+    async fn expire(&self, id: &UploadId, deadline: SystemTime, dry_run: bool) -> Result<bool, Error> {
+        let key = layout::upload_started_at(self.name(), id);
+        let Some(started_at) = self.registry().storage().read(&key, 64).await? else {
+            return Ok(false);
+        };
+        let started_at = std::str::from_utf8(&started_at).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
+        if started_at.is_none_or(|started_at| started_at >= deadline) {
+            return Ok(false);
+        }
+        if dry_run {
+            return Ok(true);
+        }
+        match self.open(id).await {
+            Ok(staged) => self.discard(id, staged).await.map(|()| true),
+            // Nothing is staged: what is left is the rest of an upload that a crash cut off.
+            Err(Error::UploadUnknown { .. }) => {
+                self.registry().storage().delete_all(&layout::upload(self.name(), id)).await?;
+                Ok(true)
+            }
+            Err(Error::OffsetMismatch { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn registry(self) -> &'a Registry {
+        self.0.registry()
+    }
+
+    fn name(self) -> &'a RepositoryName {
+        self.0.name()
+    }
+}
+
+impl Registry {
+    /// Ends every upload that started more than `age` ago and that nobody is adding to, in all repositories; gives
+    /// those that it ended, or with `dry_run` would end. An upload that cannot be ended is told of, and the rest go
+    /// on.
+    ///
+    /// # Errors
+    /// If the storage cannot be listed.
+    pub async fn expire_uploads(&self, age: Duration, dry_run: bool) -> Result<Vec<(RepositoryName, UploadId)>, Error> {
+        let mut expired = Vec::new();
+        let Some(deadline) = self.clock().now().checked_sub(age) else {
+            return Ok(expired);
+        };
+        let mut names = self.walk(None);
+        while let Some(name) = names.try_next().await? {
+            let repository = self.repository(&name);
+            let mut entries = self.entries(layout::uploads(&name), None);
+            while let Some(entry) = entries.try_next().await? {
+                let Ok(id) = entry.name.parse::<UploadId>() else { continue };
+                match repository.uploads().expire(&id, deadline, dry_run).await {
+                    Ok(true) => expired.push((name.clone(), id)),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(%error, repository = %name, upload = %id, "an upload cannot be ended"),
+                }
+            }
+        }
+        Ok(expired)
+    }
+}
