@@ -1,5 +1,431 @@
 //! A storage in memory.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::{
+    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, StageMode, Staged,
+    Storage, WriteOptions,
+};
+use crate::{Clock, SystemClock};
+
 /// A storage in memory: for tests, simulation and short-lived embedding.
-#[derive(Debug, Default)]
-pub struct Memory;
+///
+/// It holds every byte that was ever written and not deleted, without a bound, and all of it is gone when the last
+/// handle is dropped. Publishing staged bytes joins them once; from then on both share the same memory.
+///
+/// ```
+/// use registry_core::storage::{Memory, Storage, WriteOptions};
+///
+/// # futures::executor::block_on(async {
+/// let storage = Memory::new();
+/// let key = "greetings/first".parse()?;
+/// storage.write(&key, "hello".into(), WriteOptions::default()).await?;
+/// assert_eq!(storage.read(&key, 1024).await?, Some("hello".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Memory {
+    /// A storage with nothing in it, which dates objects by the clock of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// A storage with nothing in it, which dates objects by `clock`.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    fn object(&self, key: &Key) -> Option<Stored> {
+        lock(&self.state).objects.get(&Place::of(key)).cloned()
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        write!(f, "Memory({} objects, {} staged)", state.objects.len(), state.staged.len())
+    }
+}
+
+#[async_trait]
+impl Storage for Memory {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { presign: false, shared: false, exclusive_staging: true, stable_readers: true }
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        Ok(self.object(key).map(|object| object.metadata()))
+    }
+
+    async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        self.stat(key).await
+    }
+
+    async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
+        match self.object(key) {
+            Some(object) if object.metadata().size > limit_bytes => {
+                Err(Error::TooLarge { key: key.clone(), limit_bytes })
+            }
+            object => Ok(object.map(|object| object.content)),
+        }
+    }
+
+    async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
+        Ok(self.object(key).map(|object| Object::from_bytes(object.content, Some(object.modified))))
+    }
+
+    async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
+        let object = Stored { content, modified: self.clock.now() };
+        let mut state = lock(&self.state);
+        if options.precondition == Precondition::Absent && state.objects.contains_key(&Place::of(key)) {
+            return Err(Error::Exists { key: key.clone() });
+        }
+        state.objects.insert(Place::of(key), object);
+        Ok(())
+    }
+
+    async fn delete(&self, key: &Key) -> Result<Deletion, Error> {
+        lock(&self.state).objects.remove(&Place::of(key));
+        Ok(Deletion::Acked)
+    }
+
+    async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
+        let below = Place::below(prefix);
+        let mut state = lock(&self.state);
+        state.objects.retain(|place, _| !place.starts_with(&below));
+        state.staged.retain(|place, _| !place.starts_with(&below));
+        Ok(Deletion::Acked)
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
+        let state = lock(&self.state);
+        // No name has a control character, so what follows one decides nothing.
+        let after = after.and_then(|after| after.split(|letter| letter < ' ').next()).map(str::to_owned);
+        let mut names = Names { objects: &state.objects, below: Place::below(prefix), after };
+        let entries = names.by_ref().take(limit).collect();
+        Ok(Listing { entries, more: names.next().is_some() })
+    }
+
+    async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
+        let mut state = lock(&self.state);
+        state.writers += 1;
+        let writer = state.writers;
+        let upload = match state.staged.get_mut(&Place::of(key)) {
+            Some(upload) => upload,
+            None if mode == StageMode::Resume => return Ok(None),
+            None => state.staged.entry(Place::of(key)).or_default(),
+        };
+        if upload.writer.is_some() {
+            return Err(Error::Busy { key: key.clone() });
+        }
+        upload.writer = Some(writer);
+        let (state, clock, size) = (Arc::clone(&self.state), Arc::clone(&self.clock), upload.size);
+        Ok(Some(Box::new(StagedMemory { state, clock, key: key.clone(), writer, size })))
+    }
+
+    async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
+        Ok(lock(&self.state).staged.get(&Place::of(key)).map(|upload| upload.size))
+    }
+
+    async fn create_directory(&self, _: &Key) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<Place, Stored>,
+    staged: BTreeMap<Place, Upload>,
+    /// How many writers of staged bytes there have been; each is known by its number.
+    writers: u64,
+}
+
+/// Nothing panics while it holds the lock, so the state behind a poisoned one is whole.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Clone)]
+struct Stored {
+    content: Bytes,
+    modified: SystemTime,
+}
+
+impl Stored {
+    fn metadata(&self) -> Metadata {
+        Metadata { size: self.content.len() as u64, modified: Some(self.modified) }
+    }
+}
+
+#[derive(Default)]
+struct Upload {
+    chunks: Vec<Bytes>,
+    size: u64,
+    /// Who holds it.
+    writer: Option<u64>,
+}
+
+/// A key whose order is that of its segments: `/` is turned into a byte that no segment has and that sorts before
+/// all of them, so `a/x` comes before `a-b`, as a listing wants it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(String);
+
+const SEPARATOR: char = '\0';
+/// Sorts behind the name before it and all that lies below, and before every longer name.
+const BEHIND: char = '\x01';
+
+impl Place {
+    fn of(key: &Key) -> Self {
+        Self(key.as_str().replace('/', "\0"))
+    }
+
+    fn below(prefix: &Key) -> String {
+        let mut place = Self::of(prefix).0;
+        place.push(SEPARATOR);
+        place
+    }
+
+    fn starts_with(&self, below: &str) -> bool {
+        self.0.starts_with(below)
+    }
+}
+
+/// The names directly below a prefix, in order; it jumps from name to name and never walks what lies below them.
+struct Names<'a> {
+    objects: &'a BTreeMap<Place, Stored>,
+    below: String,
+    after: Option<String>,
+}
+
+impl Names<'_> {
+    /// The next name, and whether what was found lies below it.
+    fn seek(&self, from: String) -> Option<(String, bool)> {
+        let (place, _) = self.objects.range((Bound::Included(Place(from)), Bound::Unbounded)).next()?;
+        let rest = place.0.strip_prefix(&self.below)?;
+        let (name, deeper) = rest.split_once(SEPARATOR).map_or((rest, false), |(name, _)| (name, true));
+        Some((name.to_owned(), deeper))
+    }
+}
+
+impl Iterator for Names<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let from = match &self.after {
+            None => self.below.clone(),
+            Some(after) => format!("{}{after}{BEHIND}", self.below),
+        };
+        let (name, mut deeper) = self.seek(from)?;
+        if !deeper {
+            let inside = format!("{}{name}{SEPARATOR}", self.below);
+            deeper = self.seek(inside).is_some_and(|(next, _)| next == name);
+        }
+        self.after = Some(name.clone());
+        Some(Entry { name, kind: if deeper { EntryKind::Prefix } else { EntryKind::Object } })
+    }
+}
+
+struct StagedMemory {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+    key: Key,
+    writer: u64,
+    size: u64,
+}
+
+impl StagedMemory {
+    fn with<T>(&self, work: impl FnOnce(&mut Upload) -> T) -> Result<T, Error> {
+        lock(&self.state)
+            .staged
+            .get_mut(&Place::of(&self.key))
+            .filter(|upload| upload.writer == Some(self.writer))
+            .map(work)
+            .ok_or_else(|| Error::Failed { key: self.key.clone(), source: Gone.into() })
+    }
+}
+
+/// Somebody deleted the prefix below which they lay.
+#[derive(Debug, thiserror::Error)]
+#[error("the staged bytes were deleted")]
+struct Gone;
+
+#[async_trait]
+impl Staged for StagedMemory {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), Error> {
+        self.size = self.with(|upload| {
+            upload.size += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+            upload.chunks.extend(batch.into_iter().filter(|chunk| !chunk.is_empty()));
+            upload.size
+        })?;
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.with(|_| ())
+    }
+
+    async fn read(&mut self, offset: u64) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let chunks = self.with(|upload| upload.chunks.clone())?;
+        let mut skip = offset;
+        let rest = chunks.into_iter().filter_map(move |mut chunk| {
+            let cut = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
+            skip -= cut as u64;
+            let rest = chunk.split_off(cut);
+            (!rest.is_empty()).then_some(Ok(rest))
+        });
+        Ok(stream::iter(rest).boxed())
+    }
+
+    async fn publish(&mut self, key: &Key) -> Result<(), Error> {
+        let chunks = self.with(|upload| upload.chunks.clone())?;
+        // Joined without the lock: it takes as long as the content is large.
+        let content = join(chunks);
+        self.with(|upload| upload.chunks = vec![content.clone()])?;
+        let modified = self.clock.now();
+        let mut state = lock(&self.state);
+        let kept = state.objects.get(&Place::of(key)).is_some_and(|object| object.content.len() == content.len());
+        if !kept {
+            state.objects.insert(Place::of(key), Stored { content, modified });
+        }
+        Ok(())
+    }
+
+    async fn discard(self: Box<Self>) -> Result<(), Error> {
+        self.with(|_| ())?;
+        lock(&self.state).staged.remove(&Place::of(&self.key));
+        Ok(())
+    }
+}
+
+impl Drop for StagedMemory {
+    fn drop(&mut self) {
+        // Nothing to let go of if the staged bytes were deleted; whoever holds them now is another.
+        self.with(|upload| upload.writer = None).ok();
+    }
+}
+
+impl fmt::Debug for StagedMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StagedMemory({}, {} bytes)", self.key, self.size)
+    }
+}
+
+fn join(mut chunks: Vec<Bytes>) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.swap_remove(0);
+    }
+    let mut joined = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for chunk in chunks {
+        joined.extend_from_slice(&chunk);
+    }
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::contract;
+
+    #[derive(Debug)]
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_hours(12)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn keeps_the_contract() {
+        contract::run_all(Arc::new(Memory::new())).await;
+    }
+
+    #[tokio::test]
+    async fn dates_by_its_clock() {
+        let memory = Memory::with_clock(Arc::new(Noon));
+        let (written, published) = ("written".parse().unwrap(), "published".parse().unwrap());
+        memory.write(&written, "x".into(), WriteOptions::default()).await.unwrap();
+        let mut staged = memory.stage(&"up".parse().unwrap(), StageMode::Create).await.unwrap().unwrap();
+        staged.publish(&published).await.unwrap();
+        for key in [written, published] {
+            assert_eq!(memory.stat(&key).await.unwrap().unwrap().modified, Some(Noon.now()));
+        }
+    }
+
+    #[tokio::test]
+    async fn published_and_staged_bytes_share_their_memory() {
+        let memory = Memory::new();
+        let key: Key = "blob".parse().unwrap();
+        let mut staged = memory.stage(&"up".parse().unwrap(), StageMode::Create).await.unwrap().unwrap();
+        staged.append(vec!["one".into(), "two".into()]).await.unwrap();
+        staged.publish(&key).await.unwrap();
+        let published = memory.read(&key, 6).await.unwrap().unwrap();
+        let back = staged.read(0).await.unwrap().next().await.unwrap().unwrap();
+        assert_eq!((&published[..], published.as_ptr()), (&b"onetwo"[..], back.as_ptr()));
+    }
+
+    #[tokio::test]
+    async fn a_discarded_writer_does_not_let_go_of_the_next_one() {
+        let memory = Memory::new();
+        let key = "up".parse().unwrap();
+        let first = memory.stage(&key, StageMode::Create).await.unwrap().unwrap();
+        first.discard().await.unwrap();
+        let _second = memory.stage(&key, StageMode::Create).await.unwrap().unwrap();
+        assert!(matches!(memory.stage(&key, StageMode::Resume).await, Err(Error::Busy { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_writer_whose_bytes_were_deleted_fails_and_spares_the_next() {
+        let memory = Memory::new();
+        let key = "ups/1/data".parse().unwrap();
+        let mut old = memory.stage(&key, StageMode::Create).await.unwrap().unwrap();
+        memory.delete_all(&"ups/1".parse().unwrap()).await.unwrap();
+        let next = memory.stage(&key, StageMode::Create).await.unwrap().unwrap();
+        assert!(matches!(old.append(vec!["x".into()]).await, Err(Error::Failed { .. })));
+        drop(old);
+        assert!(matches!(memory.stage(&key, StageMode::Resume).await, Err(Error::Busy { .. })));
+        assert_eq!(next.size(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_after_that_is_no_name_is_only_a_place_in_the_order() {
+        let memory = Memory::new();
+        for key in ["p/a/x", "p/b"] {
+            memory.write(&key.parse().unwrap(), Bytes::new(), WriteOptions::default()).await.unwrap();
+        }
+        let prefix = "p".parse().unwrap();
+        let list = |after| memory.list(&prefix, Some(after), 9);
+        assert_eq!(list("a/x").await.unwrap().entries.len(), 1);
+        assert_eq!(list("a\0b").await.unwrap().entries.len(), 1);
+        assert_eq!(list("").await.unwrap().entries.len(), 2);
+    }
+}

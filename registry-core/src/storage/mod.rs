@@ -21,7 +21,7 @@ use futures::stream::BoxStream;
 
 pub use error::{Error, Source};
 #[cfg(any(test, feature = "test-util"))]
-pub use faulty::{Fault, Faulty, Operation};
+pub use faulty::{Fault, Faulty, Gate, Operation, OperationKind};
 pub use key::{Key, ParseKeyError};
 pub use memory::Memory;
 pub use object::{Body, FileSpan, Metadata, Object, ReadRange, read_small};
@@ -84,7 +84,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// take effect, that is [`Deletion::Unknown`] and no error. The adapter never tries again by itself.
     async fn delete(&self, key: &Key) -> Result<Deletion, Error>;
 
-    /// Deletes every object below a prefix, in no particular order. Not atomic: the caller keeps writers away.
+    /// Deletes every object below a prefix, staged bytes too, in no particular order. Not atomic: the caller keeps
+    /// writers away.
     ///
     /// # Errors
     /// If a delete was refused; others may have happened.
@@ -183,6 +184,9 @@ pub struct Capabilities {
     pub shared: bool,
     /// A second writer of staged bytes is refused when it opens them, not later.
     pub exclusive_staging: bool,
+    /// An open [`Object`] reads the content as of opening whatever happens to its key. Without it, a reader whose
+    /// object was replaced or deleted may fail, or find the new content.
+    pub stable_readers: bool,
 }
 
 /// How [`Storage::write`] writes.
