@@ -1,0 +1,83 @@
+# Starts and stops registries: ours, and the two that it must be able to stand in for.
+#
+# CI_SERVER says which one a step tests: ours (default), v3 or v2 (CNCF Distribution 3 and 2.8). With a peer in our
+# place a failure shows whether the step or the server is wrong.
+
+CI_SERVER=${CI_SERVER:-ours}
+
+declare -A SERVER_PID SERVER_ADDR SERVER_LOG
+
+# server_command KIND: the program, as words for an array.
+server_command() {
+    case $1 in
+    ours) echo "${REGISTRY_BINARY:-$CARGO_TARGET_DIR/release/registry}" ;;
+    v3) echo "$TOOLS/distribution" ;;
+    v2) echo docker-registry ;;
+    *) fail "no such server: $1" ;;
+    esac
+}
+
+# free_port: a port of 127.0.0.1 that nobody listens on now.
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# server_config KIND STORAGE FOLDER ADDR: prints a configuration. STORAGE is filesystem or inmemory; REFERENCES=sparse in
+# the environment lets manifests name what is not there (only ours knows it).
+server_config() {
+    cat <<CONFIG
+version: 0.1
+log: {level: ${LOG_LEVEL:-warn}, accesslog: {disabled: true}}
+http: {addr: "$4", secret: a-secret-for-tests}
+CONFIG
+    case $2 in
+    filesystem) printf 'storage: {filesystem: {rootdirectory: "%s"}, delete: {enabled: true}}\n' "$3" ;;
+    inmemory) printf 'storage: {inmemory: {}, delete: {enabled: true}}\n' ;;
+    *) fail "no such storage: $2" ;;
+    esac
+    if [ "$1" = ours ] && [ "${REFERENCES:-required}" = sparse ]; then
+        printf 'validation: {manifests: {references: sparse}}\n'
+    fi
+}
+
+# server_ready ADDR PID: waits until the API answers, at most 30 s, or the process is gone.
+server_ready() {
+    local tries=0
+    until curl -fsS -o /dev/null "http://$1/v2/" 2>/dev/null; do
+        tries=$((tries + 1))
+        kill -0 "$2" 2>/dev/null || return 1
+        [ "$tries" -lt 300 ] || return 1
+        sleep 0.1
+    done
+}
+
+# server_start NAME KIND STORAGE FOLDER: SERVER_ADDR[NAME], SERVER_PID[NAME] and SERVER_LOG[NAME] tell where it is.
+server_start() {
+    local name=$1 kind=$2 storage=$3 folder=$4 addr program
+    program=$(server_command "$kind")
+    command -v "$program" >/dev/null || fail "$program is missing; build it (cargo build --release) or run .ci/tools"
+    mkdir -p "$folder"
+    addr=127.0.0.1:$(free_port)
+    server_config "$kind" "$storage" "$folder" "$addr" >"$WORK/$name.yml"
+    SERVER_LOG[$name]=$WORK/$name.log
+    (
+        unset "${!REGISTRY_@}" "${!OTEL_@}"
+        export OTEL_TRACES_EXPORTER=none
+        exec "$program" serve "$WORK/$name.yml"
+    ) >>"$WORK/$name.log" 2>&1 </dev/null &
+    SERVER_PID[$name]=$!
+    SERVER_ADDR[$name]=$addr
+    own "$!"
+    if ! server_ready "$addr" "${SERVER_PID[$name]}"; then
+        tail -n 30 "$WORK/$name.log" >&2
+        fail "the $kind server did not start"
+    fi
+    say "$kind over $storage listens on $addr as process ${SERVER_PID[$name]}"
+}
+
+# server_stop NAME [SIGNAL]
+server_stop() {
+    end_process "${SERVER_PID[$1]}" "${2:-TERM}"
+    disown_pid "${SERVER_PID[$1]}"
+    unset "SERVER_PID[$1]"
+}
