@@ -1,0 +1,257 @@
+//! A storage in a directory, durable by default.
+//!
+//! # What lies on disk
+//! The object with key `a/b` is the file `ROOT/a/b`, byte for byte; there is nothing else but
+//! `docker/registry/v2/_tmp/` (files on their way) and `docker/registry/v2/_serving.lock`. Only regular files are
+//! objects: whatever else lies at a key reads as absent. Directories may be symbolic links, as long as all of the
+//! volume is on one filesystem, because objects come into place by `rename` and `link`. Permissions come from the
+//! umask of the process.
+//!
+//! # What an answer promises
+//! With [`SyncMode::Strict`] an operation that says it is durable synced, in this order, the bytes of the file, and
+//! after the name was given to it every directory that got a new entry. What other writers of the same
+//! [`Filesystem`] did not sync yet is remembered, so that [`confirm`](Storage::confirm) can do it for them; what
+//! earlier processes left is synced once, when the storage is opened. A sync that failed is never tried again,
+//! because the kernel has forgotten what it could not write: the file is given up, a directory refuses to promise
+//! anything until the storage is opened again.
+//!
+//! Two `Filesystem` values on one root, or two processes, see each other's objects at once and exclude each other
+//! from staged bytes by kernel locks; but neither can confirm what the other is just about to sync. So one process
+//! serves a root ([`Filesystem::lock_for_serving`]).
+//!
+//! # Without hard links
+//! Staged bytes are published by a second name for the same file. On a volume that has no hard links they are
+//! renamed: after [`publish`](registry_core::storage::Staged::publish) they are found under the key only.
+
+mod list;
+mod lock;
+mod read;
+mod remove;
+mod staged;
+mod sys;
+#[cfg(test)]
+mod tests;
+mod unsynced;
+mod volume;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use registry_core::storage::{
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, StageMode, Staged, Storage, WriteOptions,
+};
+use registry_core::{Blocking, TokioBlocking};
+
+pub use lock::{LockError, ServingLock};
+use staged::StagedFile;
+use sys::Sys;
+use volume::Volume;
+
+/// A storage in a directory. Clones share it.
+///
+/// ```
+/// use registry_core::storage::{Key, Storage as _, WriteOptions};
+/// use registry_storage::filesystem::Filesystem;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let root = directory.path().join("registry-data");
+/// let storage = Filesystem::builder(&root).open()?;
+/// let key: Key = "greetings/first".parse()?;
+/// storage.write(&key, "hello".into(), WriteOptions::default()).await?;
+///
+/// assert_eq!(storage.read(&key, 100).await?.as_deref(), Some(&b"hello"[..]));
+/// assert_eq!(std::fs::read(root.join("greetings/first"))?, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Filesystem {
+    volume: Arc<Volume>,
+    blocking: Arc<dyn Blocking>,
+}
+
+/// What a durable write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SyncMode {
+    /// A power cut, as far as the disk keeps its word.
+    #[default]
+    Strict,
+    /// The end of the process. The operating system writes to the disk when it likes, in any order; a power cut may
+    /// lose or tear what was written in the last half minute or so.
+    Os,
+}
+
+/// Says how to open a [`Filesystem`].
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    root: PathBuf,
+    mode: SyncMode,
+    blocking: Arc<dyn Blocking>,
+    sys: Sys,
+}
+
+/// A root cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {} as the root of a storage", .root.display())]
+pub struct OpenError {
+    root: PathBuf,
+    source: io::Error,
+}
+
+impl Builder {
+    /// What a durable write survives; [`SyncMode::Strict`] unless said otherwise.
+    pub fn durability(mut self, mode: SyncMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Where files are accessed; tokio's blocking pool unless said otherwise.
+    pub fn blocking(mut self, blocking: Arc<dyn Blocking>) -> Self {
+        self.blocking = blocking;
+        self
+    }
+
+    #[cfg(test)]
+    fn sys(mut self, sys: Sys) -> Self {
+        self.sys = sys;
+        self
+    }
+
+    /// Opens the storage, and makes the root directory if there is none.
+    ///
+    /// Blocks: with [`SyncMode::Strict`] it waits until the disk has all that its filesystem holds unwritten.
+    ///
+    /// # Errors
+    /// If the root is no directory and cannot become one, or what is unwritten cannot be written.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give.
+    pub fn open(self) -> Result<Filesystem, OpenError> {
+        let Self { root, mode, blocking, sys } = self;
+        match open_root(&root, mode, &sys) {
+            Ok(absolute) => Ok(Filesystem { volume: Arc::new(Volume::new(absolute, mode, sys)), blocking }),
+            Err(source) => Err(OpenError { root, source }),
+        }
+    }
+}
+
+/// The root as a path that stays right when the process changes its directory.
+fn open_root(root: &Path, mode: SyncMode, sys: &Sys) -> io::Result<PathBuf> {
+    let root = std::path::absolute(root)?;
+    sys.make_root(&root)?;
+    if mode == SyncMode::Strict {
+        sys.sync_filesystem(&root)?;
+    }
+    Ok(root)
+}
+
+impl Filesystem {
+    /// Says how to open a storage in the directory `root`.
+    pub fn builder(root: impl Into<PathBuf>) -> Builder {
+        Builder { root: root.into(), mode: SyncMode::default(), blocking: Arc::new(TokioBlocking), sys: Sys::default() }
+    }
+
+    /// The root, as an absolute path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.volume.root
+    }
+
+    fn volume(&self) -> &Volume {
+        &self.volume
+    }
+
+    /// Goes to the seam once and does all of the work there.
+    async fn run<T: Send + 'static>(
+        &self,
+        key: &Key,
+        work: impl FnOnce(&Arc<Volume>, &Key) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (volume, key) = (Arc::clone(&self.volume), key.clone());
+        self.blocking.run(move || work(&volume, &key)).await?
+    }
+}
+
+impl fmt::Debug for Filesystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filesystem")
+            .field("root", &self.volume.root)
+            .field("mode", &self.volume.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Storage for Filesystem {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.exclusive_staging = true;
+        capabilities.stable_readers = true;
+        capabilities
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        self.run(key, |volume, key| volume.stat(key)).await
+    }
+
+    async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        self.run(key, |volume, key| volume.confirm(key)).await
+    }
+
+    async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
+        self.run(key, move |volume, key| volume.read(key, limit_bytes)).await
+    }
+
+    async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
+        self.run(key, |volume, key| volume.open(key)).await
+    }
+
+    async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
+        self.run(key, move |volume, key| volume.write(key, &content, options)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<Deletion, Error> {
+        self.run(key, |volume, key| volume.delete(key)).await
+    }
+
+    async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
+        self.run(prefix, |volume, prefix| volume.delete_all(prefix)).await
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
+        let after = after.map(str::to_owned);
+        self.run(prefix, move |volume, prefix| {
+            volume.list(prefix, after.as_deref(), limit).map_err(|error| Error::from_io(prefix, error))
+        })
+        .await
+    }
+
+    async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
+        let writer = self.run(key, move |volume, key| volume.stage(key, mode)).await?;
+        Ok(writer.map(|writer| Box::new(StagedFile::new(writer, Arc::clone(&self.blocking))) as Box<dyn Staged>))
+    }
+
+    async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
+        self.run(key, |volume, key| volume.staged_size(key).map_err(|error| Error::from_io(key, error))).await
+    }
+
+    async fn create_directory(&self, prefix: &Key) -> Result<(), Error> {
+        self.run(prefix, |volume, prefix| {
+            volume.create_directory(prefix.as_str()).map_err(|error| Error::from_io(prefix, error))
+        })
+        .await
+    }
+
+    async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,307 @@
+//! Staged bytes: a file that one writer holds by a kernel lock, and publishes by giving it a second name.
+
+use std::fs::{self, File};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use registry_core::storage::{Error, Key, Metadata, Object, StageMode, Staged};
+use registry_core::{Blocking, Span};
+
+use super::read::present;
+use super::sys;
+use super::unsynced::{Change, directory_of};
+use super::volume::{ATTEMPTS, Volume};
+
+/// The staged bytes as the storage gives them out.
+#[derive(Debug)]
+pub(super) struct StagedFile {
+    shared: Arc<Shared>,
+    blocking: Arc<dyn Blocking>,
+}
+
+/// What the calls share. A call that its caller gave up runs on, and the next one waits for it here.
+#[derive(Debug)]
+struct Shared {
+    writer: Mutex<Writer>,
+    /// The writer's size, to be told while it is at work.
+    size: AtomicU64,
+    key: Key,
+    file: Arc<File>,
+}
+
+/// A locked file with staged bytes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    volume: Arc<Volume>,
+    key: Key,
+    path: PathBuf,
+    file: Arc<File>,
+    size: u64,
+    /// All bytes are on disk.
+    synced: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The bytes may have a second name, under which they must not change.
+    Published,
+    /// A sync failed, or the size is not known: the bytes are not to be trusted.
+    Broken,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("these staged bytes were published and cannot change any more")]
+    Published,
+    #[error("these staged bytes were not written whole and cannot be used")]
+    Broken,
+}
+
+impl StagedFile {
+    pub(super) fn new(writer: Writer, blocking: Arc<dyn Blocking>) -> Self {
+        let size = AtomicU64::new(writer.size);
+        let (key, file) = (writer.key.clone(), Arc::clone(&writer.file));
+        Self { shared: Arc::new(Shared { writer: Mutex::new(writer), size, key, file }), blocking }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shared = Arc::clone(&self.shared);
+        self.blocking.run(move || shared.run(work)).await?
+    }
+}
+
+impl Shared {
+    fn run<T>(&self, work: impl FnOnce(&mut Writer) -> io::Result<T>) -> Result<T, Error> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut writer);
+        self.size.store(writer.size, Ordering::Release);
+        done.map_err(|error| Error::from_io(&self.key, error))
+    }
+}
+
+#[async_trait]
+impl Staged for StagedFile {
+    fn size(&self) -> u64 {
+        self.shared.size.load(Ordering::Acquire)
+    }
+
+    async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), Error> {
+        self.run(move |writer| writer.append(&batch)).await
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.run(Writer::sync).await
+    }
+
+    async fn read(&mut self, offset: u64) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let size = self.run(Writer::readable).await?;
+        let found = Metadata { size, modified: None };
+        let object = Object::from_file(self.shared.key.clone(), Arc::clone(&self.shared.file), found);
+        let offset = offset.min(size);
+        let rest = Span::new(offset, size - offset).unwrap_or(Span::whole(0));
+        Ok(object.read(rest).await?.into_stream(Arc::clone(&self.blocking)))
+    }
+
+    async fn publish(&mut self, key: &Key) -> Result<(), Error> {
+        let key = key.clone();
+        self.run(move |writer| writer.publish(&key)).await
+    }
+
+    async fn discard(self: Box<Self>) -> Result<(), Error> {
+        let Self { shared, blocking } = *self;
+        // The file is closed there too: to free a large one takes its time.
+        blocking.run(move || shared.run(Writer::discard)).await?
+    }
+}
+
+impl Volume {
+    /// Opens and locks a file with staged bytes.
+    pub(super) fn stage(self: &Arc<Self>, key: &Key, mode: StageMode) -> Result<Option<Writer>, Error> {
+        let failed = |error| Error::from_io(key, error);
+        let path = self.absolute(key.as_str());
+        for _ in 0..ATTEMPTS {
+            let Some(file) = self.open_staged(key, &path, mode).map_err(failed)? else { return Ok(None) };
+            if !self.sys.try_lock(&file, &path).map_err(failed)? {
+                return Err(Error::Busy { key: key.clone() });
+            }
+            let opened = file.metadata().map_err(failed)?;
+            let named = present(self.sys.metadata(&path)).map_err(failed)?;
+            if !named.is_some_and(|named| is_same(&named, &opened)) {
+                // It was removed between opening and locking.
+                continue;
+            }
+            return Ok(Some(Writer::new(Arc::clone(self), key.clone(), path, file, &opened)));
+        }
+        Err(Error::Busy { key: key.clone() })
+    }
+
+    /// How many staged bytes there are.
+    pub(super) fn staged_size(&self, key: &Key) -> io::Result<Option<u64>> {
+        let found = present(self.sys.metadata(&self.absolute(key.as_str())))?;
+        Ok(found.filter(fs::Metadata::is_file).map(|found| found.len()))
+    }
+
+    fn open_staged(&self, key: &Key, path: &Path, mode: StageMode) -> io::Result<Option<File>> {
+        let file = match mode {
+            StageMode::Create => {
+                let mut opened = None;
+                // The changes are left unsynced: losing a fresh upload only costs work.
+                self.place(directory_of(key.as_str()), || {
+                    opened = Some(self.sys.open_writable(path, true)?);
+                    Ok(())
+                })?;
+                opened
+            }
+            StageMode::Resume => match present(self.sys.open_writable(path, false)) {
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => None,
+                opened => opened?,
+            },
+        };
+        let Some(file) = file else { return Ok(None) };
+        match mode {
+            _ if file.metadata()?.is_file() => Ok(Some(file)),
+            // A pipe or a device is no staged bytes.
+            StageMode::Create => Err(io::ErrorKind::AlreadyExists.into()),
+            StageMode::Resume => Ok(None),
+        }
+    }
+
+    /// Gives staged bytes the name of an object, durably.
+    fn publish(&self, staged: &Path, size: u64, key: &Key) -> io::Result<()> {
+        let target = self.absolute(key.as_str());
+        let directory = directory_of(key.as_str());
+        let changes = match self.place(directory, || self.sys.link(staged, &target)) {
+            Ok(changes) => changes,
+            // Kept, whoever wrote it; or published before, on a volume where that takes the first name away.
+            Err(_) if self.has_size(&target, size)? => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists || sys::is_link_unsupported(&error) => {
+                self.replace(staged, directory, &target)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.settle(key.as_str())?;
+        changes.into_iter().for_each(Change::release);
+        Ok(())
+    }
+
+    /// Puts staged bytes in the place of an object, which another program may have written only in part. Where
+    /// they cannot have two names, they lose the first.
+    fn replace(&self, staged: &Path, directory: &str, target: &Path) -> io::Result<Vec<Change<'_>>> {
+        match self.name_temporary(|path| self.sys.link(staged, path)) {
+            Ok((mut temporary, ())) => self.place(directory, || temporary.rename(target)),
+            Err(error) if sys::is_link_unsupported(&error) => self.place(directory, || self.sys.rename(staged, target)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn has_size(&self, target: &Path, size: u64) -> io::Result<bool> {
+        let found = present(self.sys.metadata(target))?;
+        Ok(found.is_some_and(|found| found.is_file() && found.len() == size))
+    }
+}
+
+impl Writer {
+    fn new(volume: Arc<Volume>, key: Key, path: PathBuf, file: File, opened: &fs::Metadata) -> Self {
+        // With a second name the bytes belong to an object: a publisher died before it discarded them. They can
+        // be read and published again, but never change.
+        let state = if opened.nlink() > 1 { State::Published } else { State::Open };
+        Self { volume, key, path, file: Arc::new(file), size: opened.len(), synced: false, state }
+    }
+
+    /// Adds all of the batch, or nothing of it.
+    fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        match self.state {
+            State::Open => {}
+            State::Published => return Err(io::Error::other(Refused::Published)),
+            State::Broken => return Err(io::Error::other(Refused::Broken)),
+        }
+        let mut buffers: Vec<_> = batch.iter().map(|buffer| IoSlice::new(buffer)).collect();
+        self.synced = false;
+        match self.volume.sys.write_all_at(&self.file, &self.path, &mut buffers, self.size) {
+            Ok(()) => {
+                self.size += batch.iter().map(|buffer| buffer.len() as u64).sum::<u64>();
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(left) = self.volume.sys.truncate(&self.file, &self.path, self.size) {
+                    tracing::error!(key = %self.key, error = %left, "staged bytes could not be cut back");
+                    self.give_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the bytes durable, and the name by which they are found again.
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()?;
+        self.volume.settle(directory_of(self.key.as_str()))
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.readable()?;
+        if self.synced || !self.volume.strict() {
+            return Ok(());
+        }
+        match self.volume.sys.sync_data(&self.file, &self.path) {
+            Ok(()) => {
+                self.synced = true;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(key = %self.key, %error, "a sync failed: the staged bytes are given up");
+                self.give_up();
+                Err(error)
+            }
+        }
+    }
+
+    /// The size, if the bytes can be relied on.
+    fn readable(&mut self) -> io::Result<u64> {
+        if self.state == State::Broken { Err(io::Error::other(Refused::Broken)) } else { Ok(self.size) }
+    }
+
+    fn publish(&mut self, key: &Key) -> io::Result<()> {
+        self.sync_data()?;
+        self.state = State::Published;
+        self.volume.publish(&self.path, self.size, key)
+    }
+
+    /// Removes the name. The lock ends with the writer.
+    fn discard(&mut self) -> io::Result<()> {
+        present(self.volume.sys.unlink(&self.path))?;
+        Ok(())
+    }
+
+    /// Lets nobody find the bytes again.
+    fn give_up(&mut self) {
+        self.state = State::Broken;
+        if let Err(error) = present(self.volume.sys.unlink(&self.path)) {
+            tracing::error!(key = %self.key, %error, "broken staged bytes stay behind");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A stream that still reads shares the open file; it must not hold up the next writer.
+        if let Err(error) = self.volume.sys.unlock(&self.file, &self.path) {
+            tracing::warn!(key = %self.key, %error, "staged bytes stay locked until their readers are done");
+        }
+    }
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}

@@ -1,0 +1,3 @@
+//! The filesystem backend on a real filesystem.
+
+mod contract;
