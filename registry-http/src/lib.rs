@@ -1,1 +1,53 @@
-//! The HTTP API of an OCI registry: routes, headers, status codes, errors, as an axum router or a tower service.
+//! The HTTP API of an OCI registry: routes, headers, status codes, errors.
+//!
+//! [`service()`] makes a [`RegistryService`] out of a [`Registry`](registry_core::Registry): a [`tower::Service`] for
+//! requests with any body, and an [`axum::Router`] to merge into an application. [`serve()`] runs it on a listener, with
+//! the timeouts and limits that a server on a network needs. Nothing here is global, nothing runs in the background
+//! unless it is started, and no environment is read.
+//!
+//! Each request goes through three steps: its path is parsed once into values that cannot be wrong, one place decides
+//! about access, and the handler of the resource takes only what that place has let in.
+
+mod access;
+mod base;
+mod blobs;
+mod body;
+mod call;
+mod catalog;
+mod condition;
+mod content;
+mod dispatch;
+mod error;
+mod file_frames;
+mod forwarded;
+mod header;
+mod location;
+mod manifests;
+mod page;
+mod query;
+mod range;
+mod referrers;
+mod route;
+#[cfg(feature = "serve")]
+mod serve;
+mod service;
+mod tags;
+#[cfg(feature = "test-util")]
+mod test_registry;
+mod uploads;
+
+pub use body::ResponseBody;
+pub use call::PeerAddress;
+pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
+#[cfg(feature = "serve")]
+pub use serve::{Drained, Listener, RequestBody, ServeOptions, serve};
+pub use service::{RegistryService, ServiceBuilder, Unguarded, service};
+#[cfg(feature = "test-util")]
+pub use test_registry::{TestRegistry, TestRegistryBuilder};
+
+/// Entry points for fuzzing; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::forwarded::Origin;
+    pub use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, RouteError, TagsAt, UploadAt, UploadsAt};
+}

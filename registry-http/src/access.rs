@@ -1,0 +1,199 @@
+//! The one place where it is decided who gets in: credentials, then rights, then what the registry allows at all.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::AUTHORIZATION;
+use registry_auth::{Access, Action, AuthenticationError, Credentials, Decision, Principal};
+use registry_core::{Caller, Repository, RepositoryName};
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, TagsAt, UploadAt, UploadsAt};
+use crate::service::Settings;
+
+/// A part of a route, for a request that was let in. Handlers take nothing else, and nobody but [`admit`] makes one.
+#[derive(Debug)]
+pub(crate) struct Authorized<T> {
+    at: T,
+    principal: Principal,
+    caller: Arc<Caller>,
+}
+
+/// A route, for a request that was let in.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    Base,
+    Catalog(Authorized<()>),
+    Tags(Authorized<TagsAt>),
+    Manifest(Authorized<ManifestAt>),
+    Blob(Authorized<BlobAt>),
+    Uploads(Authorized<UploadsAt>),
+    Upload(Authorized<UploadAt>),
+    Referrers(Authorized<ReferrersAt>),
+}
+
+/// A part of a route that lies in a repository.
+pub(crate) trait InRepository {
+    /// Which one.
+    fn repository(&self) -> &RepositoryName;
+}
+
+impl<T> Authorized<T> {
+    /// What the request is about.
+    pub(crate) fn at(&self) -> &T {
+        &self.at
+    }
+
+    /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
+    pub(crate) async fn may_pull(&self, call: &Call, name: &RepositoryName) -> bool {
+        let access = Access::repository(name.clone(), [Action::Pull]);
+        match call.settings.authorizer.authorize(&self.principal, &access).await {
+            Ok(decision) => decision == Decision::Allow,
+            Err(error) => {
+                tracing::warn!(%error, repository = %name, "access cannot be checked; it counts as denied");
+                false
+            }
+        }
+    }
+}
+
+impl<T: InRepository> Authorized<T> {
+    /// The repository that the request is about.
+    pub(crate) fn repository(&self, call: &Call) -> Repository {
+        call.settings.registry.repository(self.at.repository()).on_behalf_of(Arc::clone(&self.caller))
+    }
+}
+
+/// Lets a request in, or tells why not.
+///
+/// The answer to whoever may not come in does not depend on what there is: a repository of others looks like one that
+/// does not exist.
+pub(crate) async fn admit(call: &Call, route: Route) -> Result<Admitted, Refusal> {
+    let Some(access) = access(&route, &call.method) else {
+        return Err(Refusal::method(&allow(&route, &call.settings)));
+    };
+    let principal = authorize(call, access).await?;
+    let method = call.method.as_str();
+    if route != Route::Base && !(methods(&route).contains(&method) && permits(&call.settings, &route, method)) {
+        return Err(Refusal::method(&allow(&route, &call.settings)));
+    }
+    let caller = Arc::new(call.caller(&principal));
+    Ok(match route {
+        Route::Base => Admitted::Base,
+        Route::Catalog => Admitted::Catalog(Authorized { at: (), principal, caller }),
+        Route::Tags(at) => Admitted::Tags(Authorized { at, principal, caller }),
+        Route::Manifest(at) => Admitted::Manifest(Authorized { at, principal, caller }),
+        Route::Blob(at) => Admitted::Blob(Authorized { at, principal, caller }),
+        Route::Uploads(at) => Admitted::Uploads(Authorized { at, principal, caller }),
+        Route::Upload(at) => Admitted::Upload(Authorized { at, principal, caller }),
+        Route::Referrers(at) => Admitted::Referrers(Authorized { at, principal, caller }),
+    })
+}
+
+/// The methods that a route has in this registry, as the `Allow` header lists them.
+pub(crate) fn allow(route: &Route, settings: &Settings) -> String {
+    let allowed = methods(route).iter().copied().filter(|method| permits(settings, route, method));
+    allowed.collect::<Vec<_>>().join(", ")
+}
+
+/// The methods that a route has, ordered.
+fn methods(route: &Route) -> &'static [&'static str] {
+    match route {
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(_) => &["GET", "HEAD"],
+        Route::Manifest(_) => &["DELETE", "GET", "HEAD", "PUT"],
+        Route::Blob(_) => &["DELETE", "GET", "HEAD"],
+        Route::Uploads(_) => &["POST"],
+        Route::Upload(_) => &["DELETE", "GET", "HEAD", "PATCH", "PUT"],
+    }
+}
+
+/// What the registry allows, whoever asks.
+fn permits(settings: &Settings, route: &Route, method: &str) -> bool {
+    match (method, route) {
+        ("GET" | "HEAD", _) => true,
+        _ if settings.read_only => false,
+        ("DELETE", Route::Manifest(_) | Route::Blob(_)) => settings.deletes,
+        _ => true,
+    }
+}
+
+/// What a request asks for; `None` for a method that no route has.
+fn access(route: &Route, method: &Method) -> Option<Access> {
+    let name = match route {
+        // Every method: that is how clients find out that they have to log in.
+        Route::Base => return Some(Access::Base),
+        Route::Catalog => None,
+        Route::Tags(at) => Some(&at.repository),
+        Route::Manifest(at) => Some(&at.repository),
+        Route::Blob(at) => Some(&at.repository),
+        Route::Uploads(at) => Some(&at.repository),
+        Route::Upload(at) => Some(&at.repository),
+        Route::Referrers(at) => Some(&at.repository),
+    };
+    let actions: &[Action] = match method.as_str() {
+        "GET" | "HEAD" => &[Action::Pull],
+        "POST" | "PUT" | "PATCH" => &[Action::Pull, Action::Push],
+        "DELETE" => &[Action::Delete],
+        _ => return None,
+    };
+    Some(name.map_or(Access::Catalog, |name| Access::Repository {
+        name: name.clone(),
+        actions: actions.iter().copied().collect(),
+    }))
+}
+
+async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
+    let authenticated = match credentials(call) {
+        Ok(credentials) => call.settings.authenticator.authenticate(credentials.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    let principal = match authenticated {
+        Ok(principal) => principal,
+        Err(error @ (AuthenticationError::Busy | AuthenticationError::Unavailable(_))) => return Err(error.into()),
+        Err(_) => return Err(unauthorized(call, access)),
+    };
+    match call.settings.authorizer.authorize(&principal, &access).await {
+        Ok(Decision::Allow) => Ok(principal),
+        Ok(Decision::Deny) if principal.is_anonymous() => Err(unauthorized(call, access)),
+        Ok(Decision::Deny) => Err(Refusal::denied(&[access])),
+        Err(error) => Err(Refusal::undecided(error)),
+    }
+}
+
+fn credentials(call: &Call) -> Result<Option<Credentials>, AuthenticationError> {
+    let mut values = call.headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(AuthenticationError::Malformed);
+    }
+    let text = value.to_str().map_err(|_| AuthenticationError::Malformed)?;
+    Credentials::parse(text).map(Some)
+}
+
+fn unauthorized(call: &Call, access: Access) -> Refusal {
+    let mut wanted = vec![access];
+    wanted.extend(mount_source(call));
+    match call.settings.authenticator.challenge(&wanted) {
+        Some(challenge) => Refusal::unauthorized(&challenge, &wanted),
+        None => Refusal::denied(&wanted),
+    }
+}
+
+/// A mount reads another repository. It is no condition for coming in, but who asks for rights should ask for this one.
+fn mount_source(call: &Call) -> Option<Access> {
+    call.query.get("mount")?;
+    Some(Access::repository(call.query.get("from")?.parse().ok()?, [Action::Pull]))
+}
+
+macro_rules! in_repository {
+    ($($at:ty),*) => {
+        $(impl InRepository for $at {
+            fn repository(&self) -> &RepositoryName {
+                &self.repository
+            }
+        })*
+    };
+}
+
+in_repository!(TagsAt, ManifestAt, BlobAt, UploadsAt, UploadAt, ReferrersAt);

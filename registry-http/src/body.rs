@@ -1,0 +1,158 @@
+//! The bodies of answers.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, Stream as _};
+use http_body::{Body, Frame, SizeHint};
+use registry_core::Blocking;
+use registry_core::storage::{self, Error};
+
+use crate::file_frames::FileFrames;
+
+/// The body of an answer: nothing, bytes in memory, a part of a file, or a stream.
+///
+/// It has exactly as many bytes as it says. When its source has fewer it ends with an error, so that the connection
+/// is cut and nobody takes a part for the whole.
+#[derive(Debug)]
+pub struct ResponseBody(Inner);
+
+enum Inner {
+    Bytes(Bytes),
+    File(FileFrames),
+    Stream { frames: BoxStream<'static, Result<Bytes, Error>>, remaining: u64 },
+    Done,
+}
+
+impl ResponseBody {
+    pub(crate) fn empty() -> Self {
+        Self(Inner::Done)
+    }
+
+    /// Content from the storage; what has to be read from a file is read through `blocking`.
+    pub(crate) fn from_storage(content: storage::Body, blocking: &Arc<dyn Blocking>) -> Self {
+        Self(match content {
+            storage::Body::Bytes(bytes) => Inner::Bytes(bytes),
+            storage::Body::File(span) => Inner::File(FileFrames::new(&span, Arc::clone(blocking))),
+            storage::Body::Stream { length, frames } => Inner::Stream { frames, remaining: length },
+        })
+    }
+
+    /// How many bytes are still to come.
+    fn remaining(&self) -> u64 {
+        match &self.0 {
+            Inner::Bytes(bytes) => bytes.len() as u64,
+            Inner::File(frames) => frames.remaining(),
+            Inner::Stream { remaining, .. } => *remaining,
+            Inner::Done => 0,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Inner::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for ResponseBody {
+    fn from(bytes: T) -> Self {
+        Self(Inner::Bytes(bytes.into()))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.remaining() == 0 {
+            self.0 = Inner::Done;
+            return Poll::Ready(None);
+        }
+        let frame = match &mut self.0 {
+            Inner::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
+            Inner::File(frames) => Some(ready!(frames.poll_next(cx))),
+            Inner::Stream { frames, remaining } => {
+                Some(ready!(Pin::new(frames).poll_next(cx)).unwrap_or(Err(ends_early())).and_then(|frame| {
+                    *remaining = remaining.checked_sub(frame.len() as u64).ok_or_else(runs_over)?;
+                    Ok(frame)
+                }))
+            }
+            Inner::Done => None,
+        };
+        if let Some(Err(error)) = &frame {
+            tracing::error!(%error, "an answer broke off");
+            self.0 = Inner::Done;
+        }
+        Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining())
+    }
+}
+
+fn ends_early() -> Error {
+    Error::Unsupported { capability: "give as many bytes as it said" }
+}
+
+fn runs_over() -> Error {
+    Error::Unsupported { capability: "stop at as many bytes as it said" }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Bytes(_) => "Bytes",
+            Self::File(_) => "File",
+            Self::Stream { .. } => "Stream",
+            Self::Done => "Done",
+        };
+        f.write_str(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt as _;
+    use http_body_util::BodyExt as _;
+    use registry_core::TokioBlocking;
+
+    fn streamed(length: u64, frames: Vec<&'static [u8]>) -> ResponseBody {
+        let frames = futures::stream::iter(frames).map(|frame| Ok(Bytes::from_static(frame))).boxed();
+        let blocking: Arc<dyn Blocking> = Arc::new(TokioBlocking);
+        ResponseBody::from_storage(storage::Body::Stream { length, frames }, &blocking)
+    }
+
+    #[tokio::test]
+    async fn a_stream_gives_what_it_said() {
+        let body = streamed(5, vec![b"he", b"llo"]);
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_gives_other_than_it_said_is_cut() {
+        assert!(streamed(6, vec![b"he", b"llo"]).collect().await.is_err());
+        assert!(streamed(4, vec![b"he", b"llo"]).collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_has_no_frames() {
+        assert!(ResponseBody::empty().is_end_stream());
+        assert!(ResponseBody::from("").is_end_stream());
+        assert!(ResponseBody::from("").frame().await.is_none());
+        assert_eq!(ResponseBody::from("abc").collect().await.unwrap().to_bytes(), "abc");
+    }
+}

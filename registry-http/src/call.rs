@@ -1,0 +1,67 @@
+//! One request, as handlers see it: without its path, which the route holds, and without its body.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::{HOST, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use registry_auth::Principal;
+use registry_core::{Caller, RequestOrigin};
+
+use crate::forwarded::{self, Origin};
+use crate::location::Root;
+use crate::query::Query;
+use crate::service::Settings;
+
+/// The address that a request came from, as an extension of the request. [`serve`](crate::serve()) sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Query,
+    /// What the addresses in the answer begin with.
+    pub(crate) root: Root,
+    origin: Option<Origin>,
+    peer: Option<PeerAddress>,
+}
+
+impl Call {
+    pub(crate) fn new(settings: Arc<Settings>, parts: Parts) -> Self {
+        let origin = Origin::of(&parts.headers, &parts.uri, settings.trust_forwarded);
+        let root = Root::new(&settings.locations, origin.as_ref(), &settings.prefix);
+        Self {
+            query: Query::parse(parts.uri.query()),
+            root,
+            origin,
+            peer: parts.extensions.get().copied(),
+            method: parts.method,
+            headers: parts.headers,
+            settings,
+        }
+    }
+
+    /// On whose behalf the registry does what is asked.
+    pub(crate) fn caller(&self, principal: &Principal) -> Caller {
+        let text = |name| self.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let host = self.origin.as_ref().map(Origin::authority).or(text(HOST));
+        let request = RequestOrigin {
+            id: uuid::Uuid::new_v4().to_string(),
+            address: self.client_address().unwrap_or_default(),
+            host: host.unwrap_or_default().to_owned(),
+            method: self.method.to_string(),
+            user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
+        };
+        Caller { principal: principal.name().map(str::to_owned), request: Some(request) }
+    }
+
+    fn client_address(&self) -> Option<String> {
+        let forwarded = self.settings.trust_forwarded.then(|| forwarded::client_address(&self.headers)).flatten();
+        forwarded.map(|address: IpAddr| address.to_string()).or(self.peer.map(|peer| peer.0.to_string()))
+    }
+}

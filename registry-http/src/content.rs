@@ -1,0 +1,140 @@
+//! The bodies of requests: content on its way in.
+
+use std::error::Error as StdError;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use registry_core::{BodyError, ContentStream, Error};
+
+/// The body of a request.
+pub(crate) struct Content {
+    frames: BoxStream<'static, Result<Bytes, BodyError>>,
+    /// How many bytes there are, where the sender said so.
+    length: Option<u64>,
+}
+
+impl Content {
+    pub(crate) fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let length = body.size_hint().exact();
+        Self { frames: body.into_data_stream().map_err(|error| broken(error.into())).boxed(), length }
+    }
+
+    /// Whether it is known that there are no bytes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == Some(0)
+    }
+
+    /// The bytes as they come.
+    pub(crate) fn into_stream(self) -> ContentStream<'static> {
+        self.frames
+    }
+
+    /// The bytes as they come, of which there must be `length`.
+    pub(crate) fn exactly(self, length: u64) -> ContentStream<'static> {
+        let end = futures::stream::once(async { Ok(None) });
+        let frames = self.frames.map_ok(Some).chain(end);
+        let counted = frames.scan(length, |left, frame| {
+            let counted = frame.and_then(|frame| match frame {
+                Some(frame) => match left.checked_sub(frame.len() as u64) {
+                    Some(rest) => {
+                        *left = rest;
+                        Ok(frame)
+                    }
+                    None => Err(BodyError::Length),
+                },
+                None if *left == 0 => Ok(Bytes::new()),
+                None => Err(BodyError::Length),
+            });
+            std::future::ready(Some(counted))
+        });
+        counted.boxed()
+    }
+
+    /// All bytes in memory, of which there may be `limit_bytes`. No more than that is ever held.
+    ///
+    /// # Errors
+    /// [`Error::ManifestTooLarge`], or [`Error::Body`].
+    pub(crate) async fn into_memory(mut self, limit_bytes: u64) -> Result<Bytes, Error> {
+        let too_large = || Error::ManifestTooLarge { limit_bytes };
+        if self.length.is_some_and(|length| length > limit_bytes) {
+            return Err(too_large());
+        }
+        let mut all = BytesMut::new();
+        while let Some(frame) = self.frames.try_next().await? {
+            if (all.len() + frame.len()) as u64 > limit_bytes {
+                return Err(too_large());
+            }
+            all.extend_from_slice(&frame);
+        }
+        Ok(all.freeze())
+    }
+}
+
+/// Marks an error of a body as the sender being too slow.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no content came for too long")]
+pub(crate) struct TooSlow;
+
+fn broken(error: Box<dyn StdError + Send + Sync>) -> BodyError {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(&*error);
+    while let Some(cause) = next {
+        if cause.is::<TooSlow>() {
+            return BodyError::TimedOut;
+        }
+        next = cause.source();
+    }
+    BodyError::Aborted(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+
+    fn streamed(frames: Vec<&'static [u8]>) -> Content {
+        let frames = futures::stream::iter(frames)
+            .map(|frame| Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(frame))));
+        Content::new(StreamBody::new(frames))
+    }
+
+    async fn collect(content: ContentStream<'static>) -> Result<Vec<u8>, BodyError> {
+        content.map_ok(|frame| frame.to_vec()).try_concat().await
+    }
+
+    #[tokio::test]
+    async fn the_length_that_was_said_must_come() {
+        let content = || streamed(vec![b"he", b"llo"]);
+        assert_eq!(collect(content().exactly(5)).await.unwrap(), b"hello");
+        assert!(matches!(collect(content().exactly(4)).await, Err(BodyError::Length)));
+        assert!(matches!(collect(content().exactly(6)).await, Err(BodyError::Length)));
+        assert!(!content().is_empty() && Content::new(Full::new(Bytes::new())).is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_is_held() {
+        assert_eq!(streamed(vec![b"he", b"llo"]).into_memory(5).await.unwrap(), "hello");
+        for content in [streamed(vec![b"he", b"llo"]), Content::new(Full::new(Bytes::from_static(b"hello")))] {
+            assert!(matches!(content.into_memory(4).await, Err(Error::ManifestTooLarge { limit_bytes: 4 })));
+        }
+        let endless = futures::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(&[0; 1024])))
+        });
+        assert!(Content::new(StreamBody::new(endless)).into_memory(10_000).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn slowness_is_told_from_breaking_off() {
+        let failing = |error: Box<dyn StdError + Send + Sync>| {
+            let frames = futures::stream::once(async { Err::<http_body::Frame<Bytes>, _>(error) });
+            collect(Content::new(StreamBody::new(frames)).into_stream())
+        };
+        assert!(matches!(failing(Box::new(TooSlow)).await, Err(BodyError::TimedOut)));
+        assert!(matches!(failing("reset".into()).await, Err(BodyError::Aborted(_))));
+    }
+}

@@ -1,0 +1,135 @@
+//! From a request to the handler of its route and method, and what all answers have in common.
+
+use std::sync::Arc;
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body::Body as _;
+use tracing::Instrument as _;
+
+use crate::access::{self, Admitted};
+use crate::body::ResponseBody;
+use crate::call::Call;
+use crate::content::Content;
+use crate::error::Refusal;
+use crate::header;
+use crate::route::{Route, RouteError};
+use crate::service::Settings;
+use crate::{base, blobs, catalog, manifests, referrers, tags, uploads};
+
+/// What a handler gives.
+pub(crate) type Answer = Result<Response<ResponseBody>, Refusal>;
+
+/// Answers any request.
+pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Content) -> Response<ResponseBody> {
+    let span = tracing::debug_span!("request", method = %parts.method, path = parts.uri.path());
+    async move {
+        let method = parts.method.clone();
+        let is_root = parts.uri.path() == "/";
+        let mut response = if is_root { alive() } else { within(settings, parts, content).await };
+        if !is_root {
+            let version = HeaderValue::from_static("registry/2.0");
+            response.headers_mut().insert(HeaderName::from_static(header::API_VERSION), version);
+        }
+        finish(&mut response, &method);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// What load balancers ask for.
+fn alive() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn within(settings: Arc<Settings>, parts: Parts, content: Content) -> Response<ResponseBody> {
+    let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
+    let route = match route {
+        Ok(route) => route,
+        Err(RouteError::NotFound) => return not_found(),
+        Err(RouteError::Moved { path }) => return moved(&settings, &parts, &path),
+        Err(error) => return Refusal::from(error).into_response(),
+    };
+    let call = Call::new(Arc::clone(&settings), parts);
+    let mut response = handle(&call, route, content).await.unwrap_or_else(Refusal::into_response);
+    for (name, value) in &settings.headers {
+        response.headers_mut().append(name, value.clone());
+    }
+    response
+}
+
+async fn handle(call: &Call, route: Route, content: Content) -> Answer {
+    if call.method == Method::OPTIONS {
+        return preflight(call, &route);
+    }
+    if is_encoded(call) {
+        return Err(Refusal::content_encoding());
+    }
+    let admitted = access::admit(call, route).await?;
+    match (admitted, call.method.as_str()) {
+        (Admitted::Base, _) => base::get(),
+        (Admitted::Catalog(at), _) => catalog::list(call, at).await,
+        (Admitted::Tags(at), _) => tags::list(call, at).await,
+        (Admitted::Referrers(at), _) => referrers::list(call, at).await,
+        (Admitted::Manifest(at), "PUT") => manifests::put(call, at, content).await,
+        (Admitted::Manifest(at), "DELETE") => manifests::delete(call, at).await,
+        (Admitted::Manifest(at), _) => manifests::get(call, at).await,
+        (Admitted::Blob(at), "DELETE") => blobs::delete(call, at).await,
+        (Admitted::Blob(at), "HEAD") => blobs::head(call, at).await,
+        (Admitted::Blob(at), _) => blobs::get(call, at).await,
+        (Admitted::Uploads(at), _) => uploads::start(call, at, content).await,
+        (Admitted::Upload(at), "PATCH") => uploads::append(call, at, content).await,
+        (Admitted::Upload(at), "PUT") => uploads::finish(call, at, content).await,
+        (Admitted::Upload(at), "DELETE") => uploads::cancel(call, at).await,
+        (Admitted::Upload(at), _) => uploads::status(call, at).await,
+    }
+}
+
+/// Browsers ask before they send credentials, and send none with this.
+fn preflight(call: &Call, route: &Route) -> Answer {
+    let allow = access::allow(route, &call.settings);
+    Ok(Response::builder().status(StatusCode::NO_CONTENT).header(ALLOW, allow).body(ResponseBody::empty())?)
+}
+
+fn is_encoded(call: &Call) -> bool {
+    let mut encodings = call.headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn not_found() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn moved(settings: &Settings, parts: &Parts, path: &str) -> Response<ResponseBody> {
+    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Ok(location) = HeaderValue::try_from(format!("{}{path}{query}", settings.prefix.as_str())) else {
+        return not_found();
+    };
+    let mut response = Response::new(ResponseBody::empty());
+    // Clients turn other methods into GET at a 301.
+    let safe = parts.method == Method::GET || parts.method == Method::HEAD;
+    *response.status_mut() = if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+/// What every answer has, unless its handler said otherwise.
+fn finish(response: &mut Response<ResponseBody>, method: &Method) {
+    let has_length = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let (true, Some(length)) = (has_length, response.body().size_hint().exact()) {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    if method == Method::HEAD {
+        *response.body_mut() = ResponseBody::empty();
+    }
+}

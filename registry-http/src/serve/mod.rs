@@ -1,0 +1,210 @@
+//! Serving on a listener: connections, their timeouts, and a graceful end.
+
+mod activity;
+mod listener;
+mod paced;
+mod watched;
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::{Service, ServiceExt as _};
+
+use self::activity::Activity;
+pub use self::listener::Listener;
+use self::listener::Socket;
+pub use self::paced::RequestBody;
+use self::watched::Watched;
+use crate::PeerAddress;
+
+/// How [`serve`] treats connections. The defaults are safe on an open network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// How long a request's head may take, from its first byte on, or from the beginning of the connection; 10 s.
+    pub header_timeout: Duration,
+    /// How long a connection may do nothing between requests; 60 s.
+    pub idle_timeout: Duration,
+    /// How long a request's body may stand still while it is waited for; 30 s.
+    pub body_timeout: Duration,
+    /// How long a client may take no byte of an answer; 60 s.
+    pub write_timeout: Duration,
+    /// How long requests may go on after the end was asked for; 10 s.
+    pub drain_timeout: Duration,
+    /// How many connections there may be at once; further ones wait to be accepted; 16,384.
+    pub max_connections: usize,
+    /// Whether HTTP/2 is spoken with clients that begin with it, without TLS; off.
+    pub h2c: bool,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(1),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(1),
+            drain_timeout: Duration::from_secs(10),
+            max_connections: 16_384,
+            h2c: false,
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// How many connections were cut because they took longer than the [`drain_timeout`](ServeOptions::drain_timeout).
+    pub cut: usize,
+}
+
+/// Serves `service` on `listener` until `shutdown` is done, then lets the requests under way come to their end.
+///
+/// The service is any: a [`RegistryService`](crate::RegistryService), or one with layers around it. Requests have
+/// their [`PeerAddress`] as an extension. An error of the listener is logged and tried again, as it passes with the
+/// shortage behind it.
+///
+/// Dropping the future cuts every connection.
+pub async fn serve<S, B>(
+    listener: impl Into<Listener>,
+    service: S,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Drained
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let listener = listener.into();
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        let slots = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        loop {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            let (socket, peer) = accept(&listener).await;
+            let connection = connection(socket, peer, service.clone(), options, &graceful);
+            connections.spawn(async move {
+                connection.await;
+                drop(slot);
+            });
+            // What has ended is let go of, so that the set does not grow.
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = accepting => {}
+    }
+    drop(listener);
+    drain(graceful, connections, options.drain_timeout).await
+}
+
+async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, timeout: Duration) -> Drained {
+    let drained = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(timeout, drained).await.is_err() {
+        while connections.try_join_next().is_some() {}
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    Drained { cut }
+}
+
+/// The shortest and the longest pause after the listener failed.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Waits for a connection. When there are no file descriptors left, the failure would come again at once, so it
+/// pauses.
+async fn accept(listener: &Listener) -> (Socket, Option<SocketAddr>) {
+    let mut pause = PAUSES.0;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if concerns_one_connection(&error) => {
+                tracing::debug!(%error, "a connection ended before it was accepted");
+            }
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves one connection to its end.
+fn connection<S, B>(
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    service: S,
+    options: ServeOptions,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let activity = Arc::new(Activity::default());
+    let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity), options));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let running = activity.begin();
+        let mut request = request.map(|body| RequestBody::new(body, options.body_timeout));
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(PeerAddress(peer));
+        }
+        let answer = service.clone().oneshot(request);
+        async move { answer.await.map(|response| response.map(|body| running.with(body))) }
+    });
+    let connection = builder(&options).serve_connection(io, service).into_owned();
+    let connection = graceful.watch(connection);
+    async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error, "a connection broke off");
+        }
+    }
+}
+
+fn builder(options: &ServeOptions) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Idle time counts here as well; the watch on the connection tells the two apart.
+        .header_read_timeout(options.idle_timeout + options.header_timeout)
+        // As Go writes them: there are scripts that look for `Docker-Content-Digest`.
+        .title_case_headers(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(16 * 1024)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024);
+    if options.h2c { builder } else { builder.http1_only() }
+}

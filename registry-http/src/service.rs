@@ -1,0 +1,214 @@
+//! The registry as a service, and the settings it is built with.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use registry_auth::{AllowAll, Authenticator, Authorizer};
+use registry_core::Registry;
+use tower::Service;
+
+use crate::body::ResponseBody;
+use crate::content::Content;
+use crate::dispatch;
+use crate::location::{ExternalUrl, Locations, Prefix};
+
+/// Begins a service over `registry`. The first thing to say is who may come in:
+///
+/// ```
+/// use std::sync::Arc;
+/// use registry_auth::Anonymous;
+/// use registry_core::{Registry, storage::Memory};
+///
+/// let registry = Registry::builder(Arc::new(Memory::new())).build();
+/// // Anybody may push and pull, which has to be said aloud.
+/// let service = registry_http::service(registry).authenticator(Arc::new(Anonymous)).deletes(true).build();
+/// let router: axum::Router = service.into_router();
+/// ```
+pub fn service(registry: Registry) -> Unguarded {
+    Unguarded { registry }
+}
+
+/// A service as yet without anybody at the door.
+#[derive(Debug)]
+#[must_use]
+pub struct Unguarded {
+    registry: Registry,
+}
+
+impl Unguarded {
+    /// Finds out who sends a request. [`Anonymous`](registry_auth::Anonymous) makes the registry open to whoever
+    /// reaches it.
+    pub fn authenticator(self, authenticator: Arc<dyn Authenticator>) -> ServiceBuilder {
+        ServiceBuilder(Settings {
+            registry: self.registry,
+            authenticator,
+            authorizer: Arc::new(AllowAll),
+            read_only: false,
+            deletes: false,
+            locations: Locations::default(),
+            trust_forwarded: true,
+            prefix: Prefix::default(),
+            headers: HeaderMap::new(),
+            catalog_limit: 1000,
+            tags_limit: 1000,
+        })
+    }
+}
+
+/// Puts a [`RegistryService`] together.
+#[derive(Debug)]
+#[must_use]
+pub struct ServiceBuilder(Settings);
+
+impl ServiceBuilder {
+    /// Decides what they may do; whoever was let in may do everything by default.
+    pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
+        self.0.authorizer = authorizer;
+        self
+    }
+
+    /// Refuses every request that would change anything; off by default.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.0.read_only = read_only;
+        self
+    }
+
+    /// Lets manifests, tags and blobs be deleted; off by default. An upload can be cancelled either way.
+    pub fn deletes(mut self, deletes: bool) -> Self {
+        self.0.deletes = deletes;
+        self
+    }
+
+    /// The address that clients are told, for `Location` headers. By default they are told the one that they asked.
+    pub fn external_url(mut self, url: ExternalUrl) -> Self {
+        self.0.locations = Locations::At(url);
+        self
+    }
+
+    /// Tells clients paths instead of addresses; off by default. An [external address](Self::external_url) goes
+    /// before it.
+    pub fn relative_urls(mut self, relative: bool) -> Self {
+        if !matches!(self.0.locations, Locations::At(_)) {
+            self.0.locations = if relative { Locations::Relative } else { Locations::AsAsked };
+        }
+        self
+    }
+
+    /// Whether to believe what a proxy says of the client's request (`Forwarded`, `X-Forwarded-*`, `X-Real-Ip`); on by
+    /// default, as registries behind a proxy need it. It decides about `Location` headers and the client's address in
+    /// events, never about access.
+    pub fn trust_forwarded(mut self, trust: bool) -> Self {
+        self.0.trust_forwarded = trust;
+        self
+    }
+
+    /// The path that all routes stand behind; none by default. Docker's clients need the registry at the root of its
+    /// host.
+    pub fn prefix(mut self, prefix: Prefix) -> Self {
+        self.0.prefix = prefix;
+        self
+    }
+
+    /// Headers that are added to every answer of the API.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.0.headers = headers;
+        self
+    }
+
+    /// The longest page of the catalog, in repositories; 1000 by default. A client that asks for more gets this many.
+    pub fn catalog_limit(mut self, repositories: usize) -> Self {
+        self.0.catalog_limit = repositories;
+        self
+    }
+
+    /// The longest page of tags, in tags; 1000 by default. A client that asks for more gets this many, and one that
+    /// asks for no number gets all tags.
+    pub fn tags_limit(mut self, tags: usize) -> Self {
+        self.0.tags_limit = tags;
+        self
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn build(self) -> RegistryService {
+        RegistryService(Arc::new(self.0))
+    }
+}
+
+/// What a service was built with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) registry: Registry,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) read_only: bool,
+    pub(crate) deletes: bool,
+    pub(crate) locations: Locations,
+    pub(crate) trust_forwarded: bool,
+    pub(crate) prefix: Prefix,
+    pub(crate) headers: HeaderMap,
+    pub(crate) catalog_limit: usize,
+    pub(crate) tags_limit: usize,
+}
+
+/// The HTTP API of a registry. Clones are handles to the same service.
+///
+/// It is a [`tower::Service`] for requests with any body, and answers everything: `/v2/…` below its
+/// [prefix](ServiceBuilder::prefix), `/` for load balancers, and 404 elsewhere. Inside an application that has other
+/// routes, [`into_router`](Self::into_router) gives those of the API alone.
+///
+/// Dropping the future of a request leaves what the operation behind it says of cancellation: an upload keeps what
+/// came, a manifest is pushed or not.
+#[derive(Clone)]
+pub struct RegistryService(Arc<Settings>);
+
+impl RegistryService {
+    /// The routes of the API, to be merged into an application.
+    pub fn into_router(self) -> Router {
+        let base = format!("{}/v2", self.0.prefix.as_str());
+        Router::new()
+            .route_service(&base, self.clone())
+            .route_service(&format!("{base}/"), self.clone())
+            .route_service(&format!("{base}/{{*rest}}"), self)
+    }
+
+    /// The registry behind it.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+}
+
+impl<B> Service<Request<B>> for RegistryService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let settings = Arc::clone(&self.0);
+        let (parts, body) = request.into_parts();
+        dispatch::answer(settings, parts, Content::new(body)).map(Ok).boxed()
+    }
+}
+
+impl fmt::Debug for RegistryService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RegistryService").field(&self.0).finish()
+    }
+}
