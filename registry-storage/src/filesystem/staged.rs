@@ -23,17 +23,23 @@ use super::volume::{ATTEMPTS, Volume};
 pub(super) struct StagedFile {
     shared: Arc<Shared>,
     blocking: Arc<dyn Blocking>,
+    /// Numbers the calls.
+    calls: u64,
 }
 
-/// What the calls share. A call that its caller gave up runs on, and the next one waits for it here.
+/// What the calls share. A call that its caller gave up runs on, and the next one waits for it here; one that was
+/// given up before it began does not run after a later one.
 #[derive(Debug)]
 struct Shared {
-    writer: Mutex<Writer>,
+    writer: Mutex<(Writer, LastCall)>,
     /// The writer's size, to be told while it is at work.
     size: AtomicU64,
     key: Key,
     file: Arc<File>,
 }
+
+/// The number of the last call that ran.
+type LastCall = u64;
 
 /// A locked file with staged bytes.
 #[derive(Debug)]
@@ -69,22 +75,27 @@ impl StagedFile {
     pub(super) fn new(writer: Writer, blocking: Arc<dyn Blocking>) -> Self {
         let size = AtomicU64::new(writer.size);
         let (key, file) = (writer.key.clone(), Arc::clone(&writer.file));
-        Self { shared: Arc::new(Shared { writer: Mutex::new(writer), size, key, file }), blocking }
+        Self { shared: Arc::new(Shared { writer: Mutex::new((writer, 0)), size, key, file }), blocking, calls: 0 }
     }
 
     async fn run<T: Send + 'static>(
-        &self,
+        &mut self,
         work: impl FnOnce(&mut Writer) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let shared = Arc::clone(&self.shared);
-        self.blocking.run(move || shared.run(work)).await?
+        self.calls += 1;
+        let (shared, call) = (Arc::clone(&self.shared), self.calls);
+        self.blocking.run(move || shared.run(call, work)).await?
     }
 }
 
 impl Shared {
-    fn run<T>(&self, work: impl FnOnce(&mut Writer) -> io::Result<T>) -> Result<T, Error> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&mut writer);
+    fn run<T>(&self, call: u64, work: impl FnOnce(&mut Writer) -> io::Result<T>) -> Result<T, Error> {
+        let (writer, last) = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if call < *last {
+            return Err(Error::Busy { key: self.key.clone() });
+        }
+        *last = call;
+        let done = work(writer);
         self.size.store(writer.size, Ordering::Release);
         done.map_err(|error| Error::from_io(&self.key, error))
     }
@@ -119,9 +130,9 @@ impl Staged for StagedFile {
     }
 
     async fn discard(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, blocking } = *self;
+        let Self { shared, blocking, calls } = *self;
         // The file is closed there too: to free a large one takes its time.
-        blocking.run(move || shared.run(Writer::discard)).await?
+        blocking.run(move || shared.run(calls + 1, Writer::discard)).await?
     }
 }
 
