@@ -22,6 +22,8 @@ pub mod layout;
 mod limits;
 mod manifests;
 mod media_type;
+#[cfg(any(test, feature = "contract-tests"))]
+pub mod model;
 mod name;
 mod range;
 mod reference;

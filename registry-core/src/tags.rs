@@ -44,8 +44,10 @@ impl<'a> Tags<'a> {
     async fn page(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
         let mut page = TagPage::default();
         let mut after = last.map(str::to_owned);
+        // One more than asked for tells whether there are more: what lies behind may all be gone.
+        let sought = limit.saturating_add(1);
         loop {
-            let wanted = limit - page.tags.len();
+            let wanted = sought - page.tags.len();
             let listing = self.registry().storage().list(&layout::tags(self.name()), after.as_deref(), wanted).await?;
             let tags = listing.entries.iter().filter(|entry| entry.kind == EntryKind::Prefix);
             let tags: Vec<Tag> = tags.filter_map(|entry| entry.name.parse().ok()).collect();
@@ -55,8 +57,9 @@ impl<'a> Tags<'a> {
             });
             let live: Vec<Option<Tag>> = live.buffered(CONCURRENCY).try_collect().await?;
             page.tags.extend(live.into_iter().flatten());
-            page.more = listing.more;
-            if page.tags.len() == limit || !listing.more {
+            if page.tags.len() == sought || !listing.more {
+                page.more = page.tags.len() == sought;
+                page.tags.truncate(limit);
                 return Ok(page);
             }
             after = listing.entries.last().map(|entry| entry.name.clone());

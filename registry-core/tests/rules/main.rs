@@ -1,0 +1,13 @@
+//! The rules of the registry, over a storage in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod blobs;
+mod catalog;
+mod events;
+mod manifests;
+mod model;
+mod referrers;
+mod tags;
+mod uploads;
+mod world;

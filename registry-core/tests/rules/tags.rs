@@ -1,0 +1,80 @@
+use registry_core::{Error, layout};
+
+use crate::world::{CONFIG, World, image, push_blob, push_image, put, sha256};
+
+async fn tags(world: &World, last: Option<&str>, limit: usize) -> (Vec<String>, bool) {
+    let page = world.at("a").tags().list(last, limit).await.unwrap();
+    (page.tags.iter().map(ToString::to_string).collect(), page.more)
+}
+
+#[tokio::test]
+async fn are_listed_in_order_page_by_page() {
+    let world = World::new();
+    for tag in ["b", "a", "C", "_x", "1.10", "1.9"] {
+        push_image(&world.at("a"), tag).await;
+    }
+    let all = ["1.10", "1.9", "C", "_x", "a", "b"];
+    assert_eq!(tags(&world, None, 100).await, (all.map(String::from).to_vec(), false));
+    assert_eq!(tags(&world, None, 2).await, (vec!["1.10".into(), "1.9".into()], true));
+    assert_eq!(tags(&world, Some("C"), 100).await.0, ["_x", "a", "b"]);
+    assert_eq!(tags(&world, Some("a0"), 100).await.0, ["b"]);
+    assert_eq!(tags(&world, Some("/../"), 1).await.0, ["1.10"]);
+    assert_eq!(tags(&world, None, 0).await, (vec![], false));
+}
+
+#[tokio::test]
+async fn deleting_one_leaves_its_siblings_and_the_manifest() {
+    let world = World::new();
+    let digest = push_image(&world.at("a"), "1").await;
+    push_image(&world.at("a"), "2").await;
+    world.at("a").manifests().delete(&"1".parse().unwrap()).await.unwrap();
+    assert_eq!(tags(&world, None, 10).await.0, ["2"]);
+    assert!(world.at("a").manifests().get(&digest.into()).await.is_ok());
+    let again = world.at("a").manifests().delete(&"1".parse().unwrap()).await;
+    assert!(matches!(again, Err(Error::ManifestUnknown { .. })));
+    let left = world.keys(&layout::tags(&"a".parse().unwrap())).await;
+    assert!(left.iter().all(|key| key.contains("tags/2/")), "{left:?}");
+}
+
+#[tokio::test]
+async fn deleting_a_manifest_takes_only_its_own_tags() {
+    let world = World::new();
+    let repository = world.at("a");
+    let first = push_image(&repository, "moved").await;
+    push_image(&repository, "kept-elsewhere").await;
+    push_blob(&repository, b"layer").await;
+    let second = put(&repository, "moved", &image(&[b"layer"])).await.unwrap().digest;
+    repository.manifests().delete(&first.into()).await.unwrap();
+    assert_eq!(tags(&world, None, 10).await.0, ["moved"]);
+    assert_eq!(repository.manifests().get(&"moved".parse().unwrap()).await.unwrap().digest, second);
+}
+
+#[tokio::test]
+async fn one_whose_manifest_is_gone_is_not_there() {
+    let world = World::new();
+    let repository = world.at("a");
+    push_image(&repository, "good").await;
+    let name = "a".parse().unwrap();
+    world.write(&layout::tag_current(&name, &"dangling".parse().unwrap()), layout::link(&sha256(CONFIG))).await;
+    world.write(&layout::tag_current(&name, &"torn".parse().unwrap()), "").await;
+    world.write(&layout::tags(&name).child("a-stray-file").unwrap(), "x").await;
+    assert_eq!(tags(&world, None, 1).await, (vec!["good".into()], false));
+    for tag in ["dangling", "torn", "a-stray-file"] {
+        let found = repository.manifests().get(&tag.parse().unwrap()).await;
+        assert!(matches!(found, Err(Error::ManifestUnknown { .. })), "{tag}");
+    }
+    // What is torn can be cleared away.
+    repository.manifests().delete(&"torn".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_without_manifests_is_not_known() {
+    let world = World::new();
+    push_blob(&world.at("a"), CONFIG).await;
+    assert!(matches!(world.at("a").tags().list(None, 10).await, Err(Error::NameUnknown { .. })));
+    let digest = put(&world.at("a"), "1", &image(&[])).await.unwrap().digest;
+    world.at("a").manifests().delete(&"1".parse().unwrap()).await.unwrap();
+    assert!(world.at("a").tags().list(None, 10).await.unwrap().tags.is_empty());
+    world.at("a").manifests().delete(&digest.into()).await.unwrap();
+    assert!(matches!(world.at("a").tags().list(None, 10).await, Err(Error::NameUnknown { .. })));
+}
