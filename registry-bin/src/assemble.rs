@@ -1,0 +1,140 @@
+//! From a configuration to the values that serve it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use registry_auth::{AllowAll, Anonymous};
+use registry_core::storage::{Memory, Storage};
+use registry_core::{Blocking, Registry, TokioBlocking};
+use registry_http::RegistryService;
+use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
+#[cfg(feature = "s3")]
+use registry_storage::{
+    Opendal,
+    opendal_crate::{Operator, services::S3},
+};
+
+#[cfg(feature = "s3")]
+use crate::config::S3Config;
+use crate::config::{Config, Driver, Durability};
+
+/// A registry, and the claim on what it stores in.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The registry.
+    pub registry: Registry,
+    /// Keeps a second server off the same folder for as long as it lives; `None` where there is no folder.
+    pub lock: Option<ServingLock>,
+}
+
+/// Why there is no registry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The folder cannot be claimed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The program is ending.
+    #[error(transparent)]
+    Stopped(#[from] registry_core::Stopped),
+    /// The bucket cannot be used.
+    #[cfg(feature = "s3")]
+    #[error("cannot use the bucket")]
+    Bucket(#[from] registry_storage::opendal_crate::Error),
+    /// The service of the bucket cannot do what a registry needs.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    Capability(#[from] registry_storage::MissingCapability),
+}
+
+/// Opens the storage, claims it, and puts a registry over it.
+///
+/// # Errors
+/// If the storage cannot be opened, or another server has it.
+pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
+    let (storage, lock): (Arc<dyn Storage>, _) = match &config.storage.driver {
+        Driver::Filesystem { root, durability } => {
+            let (storage, lock) = filesystem(root, *durability).await?;
+            (Arc::new(storage), Some(lock))
+        }
+        Driver::InMemory => (Arc::new(Memory::new()), None),
+        #[cfg(feature = "s3")]
+        Driver::S3(config) => (Arc::new(bucket(config)?), None),
+    };
+    let registry = Registry::builder(storage).validation(config.validation.clone()).build();
+    Ok(Assembled { registry, lock })
+}
+
+/// Opening waits for the disk, so it happens off the async workers.
+async fn filesystem(root: &Path, durability: Durability) -> Result<(Filesystem, ServingLock), AssembleError> {
+    let mode = match durability {
+        Durability::Strict => SyncMode::Strict,
+        Durability::Os => SyncMode::Os,
+    };
+    let builder = Filesystem::builder(root).durability(mode);
+    let blocking: &dyn Blocking = &TokioBlocking;
+    blocking
+        .run(move || {
+            let storage = builder.open()?;
+            let lock = storage.lock_for_serving()?;
+            Ok((storage, lock))
+        })
+        .await?
+}
+
+/// Nothing is asked of the service yet: a bucket that is not there shows with the first request.
+#[cfg(feature = "s3")]
+fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
+    let mut service = S3::default().bucket(&config.bucket).region(&config.region).root(&config.root);
+    if let Some(endpoint) = &config.endpoint {
+        service = service.endpoint(endpoint);
+    }
+    if !config.path_style {
+        service = service.enable_virtual_host_style();
+    }
+    if let Some(credentials) = &config.credentials {
+        service = service
+            .access_key_id(&credentials.access_key)
+            .secret_access_key(&credentials.secret_key)
+            .session_token(credentials.session_token.as_deref().unwrap_or_default())
+            .disable_config_load();
+    }
+    Ok(Opendal::new(Operator::new(service)?)?)
+}
+
+/// Puts the HTTP API over a registry. There are no logins yet: whoever reaches it may do what the configuration
+/// allows.
+#[must_use]
+pub fn service(registry: Registry, config: &Config) -> RegistryService {
+    let mut builder = registry_http::service(registry)
+        .authenticator(Arc::new(Anonymous))
+        .authorizer(Arc::new(AllowAll))
+        .read_only(config.storage.read_only)
+        .deletes(config.storage.delete)
+        .relative_urls(config.http.relative_urls)
+        .prefix(config.http.prefix.clone())
+        .headers(config.http.headers.clone())
+        .catalog_limit(config.limits.catalog_entries)
+        .tags_limit(config.limits.tags);
+    if let Some(host) = &config.http.host {
+        builder = builder.external_url(host.clone());
+    }
+    builder.build()
+}
+
+/// Where the bytes lie, for people: with the whole path of a folder.
+#[must_use]
+pub fn storage_place(driver: &Driver) -> String {
+    match driver {
+        Driver::Filesystem { root, .. } => {
+            // A folder that was just opened has a path; if it went since, what was configured tells more than nothing.
+            std::path::absolute(root).unwrap_or_else(|_| root.clone()).display().to_string()
+        }
+        Driver::InMemory => driver.to_string(),
+        #[cfg(feature = "s3")]
+        Driver::S3(_) => driver.to_string(),
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line.
+
+mod check;
+mod configuration;
+mod serve;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Without arguments it serves from ./registry-data at 127.0.0.1:5000. A configuration is
+CNCF Distribution's config.yml, version 0.1, named on the command line or by
+REGISTRY_CONFIGURATION_PATH. Every setting can be overridden by a variable such as
+REGISTRY_HTTP_ADDR, or read from a file by one such as REGISTRY_HTTP_SECRET_FILE.";
+
+/// An OCI registry server: a drop-in for CNCF Distribution.
+#[derive(Debug, Parser)]
+#[command(name = "registry", version, disable_version_flag = true, after_help = AFTER_HELP)]
+struct Arguments {
+    /// Print the version.
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until told to end by SIGTERM or SIGINT. This is also what happens without a command.
+    Serve(ConfigurationArgument),
+    /// Read a configuration and the environment, and tell what holds or all that is wrong.
+    Check(ConfigurationArgument),
+}
+
+#[derive(Debug, Default, clap::Args)]
+struct ConfigurationArgument {
+    /// The configuration file; by default the one that the environment names.
+    config: Option<PathBuf>,
+}
+
+/// Runs the program with these arguments, the name of the program first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(with_command(arguments)) {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer_usage(&answer),
+    };
+    match arguments.command.unwrap_or_else(|| Command::Serve(ConfigurationArgument::default())) {
+        Command::Serve(argument) => serve::run(argument.config),
+        Command::Check(argument) => check::run(argument.config),
+    }
+}
+
+/// Help and version, or what is wrong with the arguments.
+fn answer_usage(answer: &clap::Error) -> ExitCode {
+    // Where the output is closed there is nobody left to tell.
+    let _ = answer.print();
+    u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// `registry CONFIG.yml` means `registry serve CONFIG.yml`, as the entry point of the usual image has it.
+fn with_command(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    let is_config = |argument: &OsString| {
+        let extension = Path::new(argument).extension();
+        extension.is_some_and(|extension| extension == "yml" || extension == "yaml")
+    };
+    if arguments.get(1).is_some_and(is_config) {
+        arguments.insert(1, "serve".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Option<Command> {
+        let arguments = arguments.iter().map(OsString::from);
+        Arguments::try_parse_from(with_command(arguments)).unwrap().command
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_configuration_alone_is_served() {
+        for arguments in [["registry", "/etc/config.yml"].as_slice(), &["registry", "serve", "/etc/config.yml"]] {
+            let Some(Command::Serve(argument)) = parsed(arguments) else { panic!("{arguments:?}") };
+            assert_eq!(argument.config.unwrap(), Path::new("/etc/config.yml"));
+        }
+        assert!(matches!(parsed(&["registry", "c.yaml"]), Some(Command::Serve(_))));
+        assert!(matches!(parsed(&["registry", "check", "c.yaml"]), Some(Command::Check(_))));
+        assert!(parsed(&["registry"]).is_none());
+    }
+}

@@ -1,0 +1,182 @@
+//! `registry serve`: from the configuration to the end of the last request.
+
+use std::error::Error;
+use std::future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use registry_http::{ServeOptions, serve};
+use registry_storage::filesystem::ServingLock;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::configuration;
+use crate::access_log::{AccessLog, AccessLogged, Writing};
+use crate::assemble::{self, Assembled};
+use crate::config::{Config, Parsed};
+use crate::listen::{self, Listening, Place};
+use crate::{schedule, telemetry};
+
+/// How long the program waits at its end for work that blocks, such as a write to the disk.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// Serves until told to end.
+pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
+    let Parsed { config, warnings } = match configuration::load(path) {
+        Ok(parsed) => parsed,
+        Err(lines) => {
+            for line in lines {
+                eprintln!("{line}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(&config, &warnings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot serve: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
+    telemetry::install(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    let runtime = Runtime::new()?;
+    let served = runtime.block_on(run_server(config));
+    // The claim on the folder is let go of when nothing can write there any more.
+    runtime.shutdown_timeout(LAST_WORK);
+    served.map(drop)
+}
+
+/// Serves until the end, and gives what must outlive the runtime.
+async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    let Assembled { registry, lock } = assemble::registry(config).await?;
+    let Listening { listener, place } = listen::bind(&config.http.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
+    let (access_log, writing) = access_log(config)?;
+    let service = AccessLogged::new(assemble::service(registry.clone(), config), access_log);
+    greet(config, &place);
+
+    let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
+    let purging = purging.map(|purging| tokio::spawn(schedule::purge_uploads(registry, purging)));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let until_stopped = async {
+        // The other side is only dropped together with this future.
+        let _ = stopped.await;
+    };
+    {
+        let mut serving = pin!(serve(listener, service, options(config), until_stopped));
+        tokio::select! {
+            _ = &mut serving => {}
+            () = signals.next() => {
+                tracing::info!("stopping server gracefully...");
+                // The next server may listen from here on.
+                drop(place);
+                // Serving has not ended, so it listens.
+                let _ = stop.send(());
+                tokio::select! {
+                    drained = serving => tell_end(drained.cut),
+                    () = signals.next() => tracing::warn!("stopping at once; requests under way are cut"),
+                }
+            }
+        }
+    }
+    if let Some(purging) = purging {
+        purging.abort();
+    }
+    if let Some(writing) = writing {
+        writing.finish();
+    }
+    Ok(lock)
+}
+
+fn options(config: &Config) -> ServeOptions {
+    let mut options = ServeOptions::default();
+    options.drain_timeout = config.http.drain_timeout;
+    options.h2c = config.http.h2c;
+    options
+}
+
+fn access_log(config: &Config) -> io::Result<(Option<AccessLog>, Option<Writing>)> {
+    if !config.log.access_log {
+        return Ok((None, None));
+    }
+    let (log, writing) = AccessLog::start(io::stdout())?;
+    Ok((Some(log), Some(writing)))
+}
+
+/// Tells where the server listens, where it stores and how to push.
+fn greet(config: &Config, place: &Place) {
+    let host = match &config.http.host {
+        Some(url) => url.to_string().split_once("://").map(|(_, host)| host.to_owned()),
+        None => place.push_host(),
+    };
+    let storage = assemble::storage_place(&config.storage.driver);
+    let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
+    tracing::info!(storage, push, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
+    if place.is_exposed() {
+        let may = match (config.storage.read_only, config.storage.delete) {
+            (true, _) => "pull everything",
+            (false, false) => "pull and overwrite everything",
+            (false, true) => "pull, overwrite and delete everything",
+        };
+        tracing::warn!(
+            "ANYBODY who reaches {place} can {may}, for there is no login: \
+             listen on 127.0.0.1, or let only a proxy that asks for a login reach this server"
+        );
+    }
+}
+
+fn tell_end(cut: usize) {
+    if cut == 0 {
+        tracing::info!("server stopped");
+    } else {
+        tracing::warn!(connections = cut, "server stopped; some connections took too long and were cut");
+    }
+}
+
+/// The signals that mean the end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next of them.
+    async fn next(&mut self) {
+        let received = tokio::select! {
+            received = self.terminate.recv() => received,
+            received = self.interrupt.recv() => received,
+        };
+        if received.is_none() {
+            // There can be no further signals, which is no reason to end.
+            future::pending::<()>().await;
+        }
+    }
+}
+
+/// An error, and what it comes from.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,204 @@
+//! `storage`: where the bytes lie, and what may be done to them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[cfg(feature = "s3")]
+use super::s3::{self, S3Config};
+use super::section::Section;
+
+/// Where the bytes lie, and what may be done to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Where the bytes lie.
+    pub driver: Driver,
+    /// Whether blobs and manifests may be deleted.
+    pub delete: bool,
+    /// Whether nothing may be changed.
+    pub read_only: bool,
+    /// How abandoned uploads are cleaned up, if they are.
+    pub upload_purging: Option<UploadPurging>,
+}
+
+/// Where the bytes lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Driver {
+    /// In a folder.
+    Filesystem {
+        /// The folder.
+        root: PathBuf,
+        /// What an acknowledged push survives.
+        durability: Durability,
+    },
+    /// In the memory of this process.
+    InMemory,
+    /// In a bucket.
+    #[cfg(feature = "s3")]
+    S3(Box<S3Config>),
+}
+
+/// What an acknowledged push survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A power cut.
+    #[default]
+    Strict,
+    /// The end of the process; after a power cut, what the operating system had written by then.
+    Os,
+}
+
+impl Durability {
+    /// The word for it in a configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Os => "os",
+        }
+    }
+}
+
+/// How abandoned uploads are cleaned up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadPurging {
+    /// How long ago an upload began that is cleaned up.
+    pub age: Duration,
+    /// How long from one round to the next.
+    pub interval: Duration,
+    /// Whether it is only told what would be cleaned up.
+    pub dry_run: bool,
+}
+
+impl Default for UploadPurging {
+    /// A week, looked after once a day.
+    fn default() -> Self {
+        Self { age: Duration::from_hours(168), interval: Duration::from_hours(24), dry_run: false }
+    }
+}
+
+/// What holds where nothing is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StorageDefaults {
+    /// The folder of a filesystem.
+    pub(super) root: &'static str,
+    /// Whether a filesystem is taken when no driver is named.
+    pub(super) filesystem: bool,
+    /// Whether deleting is allowed.
+    pub(super) delete: bool,
+}
+
+/// The names beside which one driver stands.
+const RESERVED: [&str; 5] = ["cache", "delete", "maintenance", "redirect", "tag"];
+
+/// Reads `storage`. Without a driver there is no configuration, and the reason stands in the report.
+pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<StorageConfig> {
+    let mut storage = root.section("storage");
+    let driver = driver(root, &mut storage, defaults);
+    let delete = delete(&mut storage).unwrap_or(defaults.delete);
+    let (read_only, upload_purging) = maintenance(&mut storage);
+    storage.without_effect(&["cache", "redirect", "tag"]);
+    storage.finish();
+    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging })
+}
+
+fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaults) -> Option<Driver> {
+    let mut names = storage.keys();
+    names.retain(|name| !RESERVED.contains(&name.as_str()));
+    match names.as_slice() {
+        [] if defaults.filesystem => Some(filesystem(storage, defaults)),
+        [] => {
+            root.refuse("storage", "names no driver; this server has filesystem and inmemory".to_owned() + S3_TOO);
+            None
+        }
+        [name] => match name.as_str() {
+            "filesystem" => Some(filesystem(storage, defaults)),
+            "inmemory" => {
+                storage.section("inmemory").finish();
+                Some(Driver::InMemory)
+            }
+            #[cfg(feature = "s3")]
+            "s3" | "s3aws" => s3::read(&mut storage.section(name)).map(|config| Driver::S3(Box::new(config))),
+            _ => {
+                storage.take(name);
+                storage.refuse(name, format!("not a driver that this server has: filesystem, inmemory{S3_TOO}"));
+                None
+            }
+        },
+        several => {
+            root.refuse("storage", format!("names more than one driver: {}", several.join(", ")));
+            for name in &names {
+                storage.take(name);
+            }
+            None
+        }
+    }
+}
+
+const S3_TOO: &str = if cfg!(feature = "s3") { ", s3" } else { "" };
+
+fn filesystem(storage: &mut Section<'_>, defaults: StorageDefaults) -> Driver {
+    let mut section = storage.section("filesystem");
+    let root = section.text("rootdirectory").unwrap_or_else(|| defaults.root.to_owned()).into();
+    let durability = durability(&mut section);
+    section.without_effect(&["maxthreads"]);
+    section.finish();
+    Driver::Filesystem { root, durability }
+}
+
+fn durability(filesystem: &mut Section<'_>) -> Durability {
+    #[derive(Clone, Copy)]
+    enum Choice {
+        Built(Durability),
+        Group,
+    }
+    let choices = [
+        ("strict", Choice::Built(Durability::Strict)),
+        ("os", Choice::Built(Durability::Os)),
+        ("group", Choice::Group),
+    ];
+    match filesystem.choice("durability", &choices) {
+        Some(Choice::Built(durability)) => durability,
+        Some(Choice::Group) => {
+            filesystem.refuse("durability", "group is not available in this version; strict and os are");
+            Durability::Strict
+        }
+        None => Durability::Strict,
+    }
+}
+
+fn delete(storage: &mut Section<'_>) -> Option<bool> {
+    let mut section = storage.section("delete");
+    let enabled = section.boolean("enabled");
+    section.finish();
+    enabled
+}
+
+fn maintenance(storage: &mut Section<'_>) -> (bool, Option<UploadPurging>) {
+    let mut maintenance = storage.section("maintenance");
+    let mut read_only = maintenance.section("readonly");
+    let is_read_only = read_only.boolean("enabled").unwrap_or(false);
+    read_only.finish();
+    let mut purging = maintenance.section("uploadpurging");
+    let upload_purging = upload_purging(&mut purging);
+    purging.finish();
+    maintenance.finish();
+    (is_read_only, upload_purging)
+}
+
+fn upload_purging(section: &mut Section<'_>) -> Option<UploadPurging> {
+    let defaults = UploadPurging::default();
+    let enabled = section.boolean("enabled").unwrap_or(true);
+    let purging = UploadPurging {
+        age: section.duration("age").unwrap_or(defaults.age),
+        interval: section.duration("interval").unwrap_or(defaults.interval),
+        dry_run: section.boolean("dryrun").unwrap_or(defaults.dry_run),
+    };
+    if enabled {
+        for (key, value) in [("age", purging.age), ("interval", purging.interval)] {
+            if value.is_zero() {
+                section.refuse(key, "must be longer than nothing");
+            }
+        }
+    }
+    enabled.then_some(purging)
+}

@@ -1,0 +1,98 @@
+//! A configuration in words, for those who want to know what holds.
+
+use std::fmt::{self, Write as _};
+
+use registry_core::{Platforms, References};
+
+use super::storage::{Driver, StorageConfig};
+use super::{Config, Listen, duration};
+
+impl fmt::Display for Config {
+    /// One setting in a line, by its path, without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "http.addr: {}", self.http.listen)?;
+        if let Some(host) = &self.http.host {
+            writeln!(f, "http.host: {host}")?;
+        }
+        writeln!(f, "http.prefix: {}/", self.http.prefix.as_str())?;
+        writeln!(f, "http.relativeurls: {}", self.http.relative_urls)?;
+        for name in self.http.headers.keys() {
+            writeln!(f, "http.headers: {name}")?;
+        }
+        writeln!(f, "http.draintimeout: {}", duration::format(self.http.drain_timeout))?;
+        storage(&self.storage, f)?;
+        writeln!(f, "log.level: {}", self.log.level.as_str())?;
+        writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;
+        writeln!(f, "log.accesslog.disabled: {}", !self.log.access_log)?;
+        writeln!(f, "catalog.maxentries: {}", self.limits.catalog_entries)?;
+        writeln!(f, "tags.maxtags: {}", self.limits.tags)?;
+        writeln!(f, "validation.manifests.references: {}", self.references())?;
+        write!(f, "validation.manifests.indexes.platforms: {}", self.platforms())
+    }
+}
+
+impl Config {
+    fn references(&self) -> &'static str {
+        match self.validation.references {
+            References::Required => "required",
+            References::Sparse => "sparse",
+        }
+    }
+
+    fn platforms(&self) -> String {
+        match &self.validation.platforms {
+            Platforms::All => "all".into(),
+            Platforms::None => "none".into(),
+            Platforms::Only(list) => list.iter().fold(String::from("list:"), |mut text, platform| {
+                // Writing to a text does not fail.
+                let _ = write!(text, " {}/{}", platform.os, platform.architecture);
+                text
+            }),
+        }
+    }
+}
+
+fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "storage: {}", storage.driver)?;
+    writeln!(f, "storage.delete.enabled: {}", storage.delete)?;
+    writeln!(f, "storage.maintenance.readonly.enabled: {}", storage.read_only)?;
+    match &storage.upload_purging {
+        None => writeln!(f, "storage.maintenance.uploadpurging: off"),
+        Some(purging) => writeln!(
+            f,
+            "storage.maintenance.uploadpurging: older than {}, every {}{}",
+            duration::format(purging.age),
+            duration::format(purging.interval),
+            if purging.dry_run { ", dry run" } else { "" }
+        ),
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filesystem { root, durability } => {
+                write!(f, "filesystem, {}, durability {}", root.display(), durability.as_str())
+            }
+            Self::InMemory => f.write_str("inmemory, gone when the server ends"),
+            #[cfg(feature = "s3")]
+            Self::S3(config) => {
+                write!(f, "s3, bucket {}, region {}", config.bucket, config.region)?;
+                match &config.endpoint {
+                    Some(endpoint) => write!(f, ", at {endpoint}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

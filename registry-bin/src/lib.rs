@@ -1,0 +1,19 @@
+//! The parts of the `registry` program.
+//!
+//! This is not for use by others: embed `registry-http` instead. The library exists so that tests and fuzzers reach
+//! what the program is made of.
+
+#[doc(hidden)]
+pub mod access_log;
+#[doc(hidden)]
+pub mod assemble;
+#[doc(hidden)]
+pub mod command;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod listen;
+#[doc(hidden)]
+pub mod schedule;
+#[doc(hidden)]
+pub mod telemetry;

@@ -1,0 +1,9 @@
+//! The real program, as a person or a supervisor runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod lifecycle;
+mod program;
+mod push_pull;
+mod refusals;
+mod settings;

@@ -1,0 +1,164 @@
+//! What the settings do.
+
+use tempfile::TempDir;
+
+use crate::client::request;
+use crate::program::Program;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn version_and_help() {
+    let folder = folder();
+    for flag in ["--version", "-v"] {
+        let output = Program::in_folder(&folder).args(&[flag]).output();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), concat!("registry ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+    let output = Program::in_folder(&folder).args(&["--help"]).output();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("serve") && told.contains("check") && !told.contains("garbage-collect"), "{told}");
+}
+
+#[test]
+fn check_tells_what_holds_without_secrets() {
+    let folder = folder();
+    let config =
+        "version: 0.1\nstorage: {filesystem: {rootdirectory: /nowhere/data}}\nhttp: {secret: hush}\nredis: {a: b}\n";
+    let program = Program::in_folder(&folder).args(&["check"]).config(config);
+    let output = program.env("REGISTRY_STORAGE_DELETE_ENABLED", "yes").output();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.starts_with("configuration ok\n"), "{told}");
+    for line in ["storage: filesystem, /nowhere/data, durability strict", "storage.delete.enabled: true"] {
+        assert!(told.lines().any(|known| known == line), "{told}");
+    }
+    assert!(!told.contains("hush"), "{told}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "configuration warning: redis: has no effect yet\n");
+}
+
+#[test]
+fn the_start_up_line_tells_where_and_how() {
+    let folder = folder();
+    let server = Program::in_folder(&folder).env("REGISTRY_HTTP_ADDR", "127.0.0.1:0").serve();
+    let line = server.told.last().unwrap();
+    let root = folder.path().join("registry-data");
+    assert!(line.contains(root.to_str().unwrap()), "{line}");
+    assert!(line.contains(&format!("docker push {}/NAME:TAG", server.address)), "{line}");
+    assert!(!server.told.iter().any(|line| line.contains("level=warning")), "{:?}", server.told);
+    assert!(root.is_dir());
+}
+
+#[test]
+fn a_server_open_to_the_network_says_so() {
+    let folder = folder();
+    let config = "version: 0.1\nstorage: inmemory\nhttp: {addr: '127.0.0.1:0'}\nauth: none\nredis: {a: b}\n";
+    let mut server = Program::in_folder(&folder).config(config).serve();
+    assert!(server.told.iter().any(|line| line.contains("redis: has no effect yet")), "{:?}", server.told);
+    server.signal(rustix::process::Signal::TERM);
+    server.end();
+    assert!(!server.told.iter().any(|line| line.contains("anybody")), "{:?}", server.told);
+}
+
+#[test]
+fn the_environment_decides() {
+    let folder = folder();
+    let config = "version: 0.1\nstorage: {filesystem: {rootdirectory: /nowhere/data}}\nhttp: {addr: '192.0.2.1:1'}\n";
+    let server = Program::in_folder(&folder)
+        .env("REGISTRY_CONFIGURATION_PATH", write(&folder, config))
+        .env("REGISTRY_STORAGE", "inmemory")
+        .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
+        .env("REGISTRY_HTTP_HEADERS_X-Content-Type-Options", "[nosniff]")
+        .env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{\"enabled\":true}")
+        .env("REGISTRY_LOG_FORMATTER", "text")
+        .env("REGISTRY_PORT", "tcp://10.0.0.1:5000")
+        .serve();
+    let answer = request(&server.address, "GET /v2/", &[], b"");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
+    assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(request(&server.address, "POST /v2/a/b/blobs/uploads/", &[], b"").status, 405);
+    assert!(server.told.iter().any(|line| line.contains("REGISTRY_PORT: not a known setting")), "{:?}", server.told);
+}
+
+fn write(folder: &TempDir, config: &str) -> std::path::PathBuf {
+    let path = folder.path().join("distribution.yml");
+    std::fs::write(&path, config).unwrap();
+    path
+}
+
+#[test]
+fn a_setting_can_come_from_a_file() {
+    let folder = folder();
+    std::fs::write(folder.path().join("addr"), "127.0.0.1:0\n").unwrap();
+    let server =
+        Program::in_folder(&folder).env("REGISTRY_HTTP_ADDR_FILE", "addr").env("REGISTRY_STORAGE", "inmemory").serve();
+    assert_eq!(request(&server.address, "GET /v2/", &[], b"").status, 200);
+    assert!(!folder.path().join("registry-data").exists());
+}
+
+#[test]
+fn json_lines_with_fields() {
+    let folder = folder();
+    let config =
+        "version: 0.1\nstorage: inmemory\nhttp: {addr: '127.0.0.1:0'}\nlog: {formatter: json, fields: {a: b}}\n";
+    let server = Program::in_folder(&folder).config(config).serve();
+    let line: serde_json::Value = serde_json::from_str(server.told.last().unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["a"]), (&"info".into(), &"b".into()));
+}
+
+#[test]
+fn each_request_has_a_line_in_the_access_log() {
+    let folder = folder();
+    let server = Program::in_folder(&folder)
+        .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
+        .env("REGISTRY_STORAGE", "inmemory")
+        .serve();
+    request(&server.address, "GET /v2/", &[("User-Agent", "a \"test\""), ("Referer", "here")], b"");
+    let line = server.access_line();
+    assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+    assert!(line.ends_with("] \"GET /v2/ HTTP/1.1\" 200 2 \"here\" \"a \\\"test\\\"\""), "{line}");
+    request(&server.address, "GET /v2/missing/tags/list?n=1", &[], b"");
+    assert!(server.access_line().contains("\"GET /v2/missing/tags/list?n=1 HTTP/1.1\" 404 "));
+}
+
+#[test]
+fn the_access_log_can_be_switched_off() {
+    let folder = folder();
+    let mut server = Program::in_folder(&folder)
+        .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
+        .env("REGISTRY_STORAGE", "inmemory")
+        .env("REGISTRY_LOG_ACCESSLOG_DISABLED", "true")
+        .serve();
+    request(&server.address, "GET /v2/", &[], b"");
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end().code(), Some(0));
+    assert_eq!(server.rest_of_access_log(), Vec::<String>::new());
+}
+
+#[test]
+fn a_unix_socket() {
+    use std::os::unix::net::UnixStream;
+
+    let folder = folder();
+    let config = "version: 0.1\nstorage: inmemory\nhttp: {net: unix, addr: r.sock}\n";
+    let path = folder.path().join("r.sock");
+    let server = Program::in_folder(&folder).config(config).serve();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    crate::client::send_head(&mut stream, "localhost", "GET /v2/", &[], 0);
+    assert_eq!(crate::client::read_answer(&mut stream).status, 200);
+    let told = Program::in_folder(&folder).config(config).fails(1);
+    assert!(told.contains("r.sock"), "{told}");
+
+    // A server that is killed leaves its socket behind; the next one takes its place.
+    server.signal(rustix::process::Signal::KILL);
+    drop(server);
+    assert!(path.exists());
+    let mut server = Program::in_folder(&folder).config(config).serve();
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end().code(), Some(0));
+    assert!(!path.exists());
+}
