@@ -72,7 +72,12 @@ impl Error {
     #[must_use]
     pub fn from_io(key: &Key, error: std::io::Error) -> Self {
         use std::io::ErrorKind;
+        // No more files can be opened, in this process or at all: others will be closed.
+        const TOO_MANY_FILES: [i32; 2] = [23, 24];
         let key = key.clone();
+        if error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number)) {
+            return Self::Unavailable { key, source: error.into() };
+        }
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace { key, source: error.into() },
             ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::ResourceBusy | ErrorKind::Interrupted => {
@@ -80,5 +85,21 @@ impl Error {
             }
             _ => Self::Failed { key, source: error.into() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_sorted_by_what_can_be_done() {
+        let of = |number| Error::from_io(&crate::layout::root(), std::io::Error::from_raw_os_error(number));
+        assert!(matches!(of(28), Error::NoSpace { .. }), "ENOSPC");
+        assert!(matches!(of(122), Error::NoSpace { .. }), "EDQUOT");
+        assert!(matches!(of(23), Error::Unavailable { .. }), "ENFILE");
+        assert!(matches!(of(24), Error::Unavailable { .. }), "EMFILE");
+        assert!(matches!(of(5), Error::Failed { .. }), "EIO");
+        assert!(matches!(of(13), Error::Failed { .. }), "EACCES");
     }
 }

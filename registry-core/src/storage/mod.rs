@@ -176,6 +176,7 @@ pub trait Staged: fmt::Debug + Send + Sync {
 
 /// What a backend can do beyond the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 #[non_exhaustive]
 pub struct Capabilities {
     /// [`Storage::presign_read`] gives addresses.

@@ -4,6 +4,7 @@
 mod contract;
 mod disk;
 mod foreign;
+mod model;
 mod processes;
 mod races;
 mod space;

@@ -1,0 +1,18 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use registry_core::model::{check, programs};
+use registry_storage::filesystem::{Filesystem, SyncMode};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn answers_like_the_model(program in programs(30)) {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // What survives a power cut does not show in the answers.
+        let storage = Filesystem::builder(directory.path()).durability(SyncMode::Os).open().unwrap();
+        runtime.block_on(check(Arc::new(storage), &program)).map_err(TestCaseError::fail)?;
+    }
+}
