@@ -25,6 +25,11 @@ impl Content {
         Self { frames: body.into_data_stream().map_err(|error| broken(error.into())).boxed(), length }
     }
 
+    /// How many bytes there are, where the sender said so.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// Whether it is known that there are no bytes.
     pub(crate) fn is_empty(&self) -> bool {
         self.length == Some(0)

@@ -203,7 +203,8 @@ mod tests {
     #[tokio::test]
     async fn gives_the_bytes_of_the_span() {
         for (offset, length) in [(0, SIZE), (1, 1), (FRAME_BYTES - 1, FRAME_BYTES + 2), (SIZE - 1, 1), (5, 0)] {
-            let wanted = &content()[offset as usize..(offset + length) as usize];
+            let at = |position: u64| usize::try_from(position).unwrap();
+            let wanted = &content()[at(offset)..at(offset + length)];
             for inline in [true, false] {
                 let span = Span::new(offset, length).unwrap();
                 let mut frames = frames(SIZE, span, Arc::new(TokioBlocking)).await;

@@ -55,9 +55,9 @@ pub(crate) enum InvalidChunk {
 }
 
 impl Chunk {
-    /// Reads `Content-Range` and `Content-Length`.
-    pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, InvalidChunk> {
-        let length = content_length(headers);
+    /// Reads `Content-Range` and `Content-Length`; `length` is that of the body, where it is known.
+    pub(crate) fn parse(headers: &HeaderMap, length: Option<u64>) -> Result<Self, InvalidChunk> {
+        let length = length.or_else(|| content_length(headers));
         let Some(range) = headers.get(CONTENT_RANGE) else {
             return Ok(Self { offset: None, length });
         };
@@ -70,7 +70,7 @@ impl Chunk {
 }
 
 /// The length that a request says its body has.
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn chunks_must_agree_with_themselves() {
-        let of = |pairs: &[(http::HeaderName, &str)]| Chunk::parse(&headers(pairs));
+        let of = |pairs: &[(http::HeaderName, &str)]| Chunk::parse(&headers(pairs), None);
         assert_eq!(of(&[]), Ok(Chunk { offset: None, length: None }));
         assert_eq!(of(&[(CONTENT_LENGTH, "5")]), Ok(Chunk { offset: None, length: Some(5) }));
         assert_eq!(of(&[(CONTENT_RANGE, "2-6")]), Ok(Chunk { offset: Some(2), length: Some(5) }));
@@ -115,6 +115,7 @@ mod tests {
             Ok(Chunk { offset: Some(2), length: Some(5) })
         );
         assert_eq!(of(&[(CONTENT_RANGE, "2-6"), (CONTENT_LENGTH, "6")]), Err(InvalidChunk::Length));
+        assert_eq!(Chunk::parse(&headers(&[(CONTENT_RANGE, "2-6")]), Some(6)), Err(InvalidChunk::Length));
         for bad in ["6-2", "-1-5", "x", "99999999999999999999999-1", "bytes */5"] {
             assert!(matches!(of(&[(CONTENT_RANGE, bad)]), Err(InvalidChunk::Range(_))), "{bad}");
         }

@@ -114,7 +114,8 @@ impl Route {
     /// A name may itself hold the words of the API: what stands at the end decides, so the name is as long as it
     /// can be.
     ///
-    /// ```ignore
+    /// ```
+    /// # use registry_http::fuzzing::Route;
     /// let route = Route::parse("/v2/tags/list/tags/list");
     /// assert!(matches!(route, Ok(Route::Tags(at)) if at.repository.as_str() == "tags/list"));
     /// ```

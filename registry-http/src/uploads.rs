@@ -52,7 +52,7 @@ pub(crate) async fn status(call: &Call, at: Authorized<UploadAt>) -> Answer {
 pub(crate) async fn append(call: &Call, at: Authorized<UploadAt>, content: Content) -> Answer {
     let repository = at.repository(call);
     let appended = async {
-        let chunk = Chunk::parse(&call.headers)?;
+        let chunk = Chunk::parse(&call.headers, content.length())?;
         let content = as_announced(content, &chunk);
         Ok(repository.uploads().append(&at.at().id, chunk.offset, content).await?)
     };
@@ -72,7 +72,7 @@ pub(crate) async fn finish(call: &Call, at: Authorized<UploadAt>, content: Conte
     let digest: Digest = digest.parse().map_err(Refusal::digest)?;
     let finished = async {
         // Without content there is no chunk that could lie anywhere.
-        let chunk = if content.is_empty() { None } else { Some(Chunk::parse(&call.headers)?) };
+        let chunk = if content.is_empty() { None } else { Some(Chunk::parse(&call.headers, content.length())?) };
         let offset = chunk.and_then(|chunk| chunk.offset);
         let content = match chunk {
             Some(chunk) => as_announced(content, &chunk),

@@ -1,6 +1,17 @@
-//! The HTTP API, driven through the real router in process.
+//! The HTTP API, driven through the real router in process; and the server, over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod access;
 mod base;
+mod blobs;
+mod catalog;
 mod client;
+mod connections;
+mod hostile;
+mod location;
+mod manifests;
+mod referrers;
+mod tags;
+mod test_registry;
+mod uploads;

@@ -1,0 +1,225 @@
+//! The server over real sockets: what the protocol forbids, who is slow, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry_core::Registry;
+use registry_core::storage::Memory;
+use registry_http::{Drained, ServeOptions, serve, service};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::sha256;
+
+struct Server {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Drained>,
+}
+
+async fn start(options: ServeOptions) -> Server {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let registry = Registry::builder(Arc::new(Memory::new())).build();
+    let service = service(registry).authenticator(Arc::new(registry_auth::Anonymous)).build();
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        stopped.await.unwrap();
+    };
+    let serving = tokio::spawn(serve(listener, service, options, shutdown));
+    Server { address, stop, serving }
+}
+
+/// Sends bytes as they are, and reads until the server closes.
+async fn raw(server: &Server, request: &str) -> String {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset is as good an end as another.
+    let _ = socket.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_could_be_read_in_two_ways_is_refused() {
+    let server = start(ServeOptions::default()).await;
+    let smuggled = "POST /v2/evil/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n\r\n";
+    for head in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 5, 6\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: -5\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: x\r\n",
+        "X: a\r\n folded\r\nContent-Length : 5\r\n",
+        "Bad Name: x\r\n",
+    ] {
+        let request = format!("POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n{head}\r\n0\r\n\r\n{smuggled}");
+        let answer = raw(&server, &request).await;
+        assert_eq!(status(&answer), 400, "{head:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{head:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_chunked_or_measured_but_not_both() {
+    let server = start(ServeOptions::default()).await;
+    let request = "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   0\r\n\r\nGET /v2/smuggled HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = raw(&server, request).await;
+    // Chunks win over the length (RFC 9112 §6.3), so what stands behind the last chunk is the next request, or none.
+    let first = status(&answer);
+    assert!(first == 202 || first == 400, "{answer}");
+    assert!(!answer.contains("200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_have_an_end() {
+    let server = start(ServeOptions::default()).await;
+    let many = "X: y\r\n".repeat(10_000);
+    let answer = raw(&server, &format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await;
+    assert_eq!(status(&answer), 431, "{answer}");
+    let answer = raw(&server, &format!("GET /v2/{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000))).await;
+    assert_eq!(status(&answer), 414, "{answer}");
+}
+
+#[tokio::test]
+async fn several_requests_on_one_connection_and_a_client_that_waits_to_send() {
+    let server = start(ServeOptions::default()).await;
+    let digest = sha256(b"hello");
+    let request = format!(
+        "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n\
+         POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello\
+         GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\nRange: bytes=1-2\r\nConnection: close\r\n\r\n"
+    );
+    let answer = raw(&server, &request).await;
+    for wanted in ["200 OK", "201 Created", "206 Partial Content", "\r\n\r\nel"] {
+        assert!(answer.contains(wanted), "{wanted}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_put_that_ends_early_makes_no_blob() {
+    let server = start(ServeOptions::default()).await;
+    let digest = sha256(b"hello");
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head =
+        format!("POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhello");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer).await;
+    assert!(!answer.contains("201"), "{answer}");
+    let answer =
+        raw(&server, &format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+    assert_eq!(status(&answer), 404);
+}
+
+/// Short enough for a test, long enough for a busy machine not to reach it where it should not.
+const SOON: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn who_is_slow_is_let_go() {
+    let mut options = ServeOptions::default();
+    options.header_timeout = SOON;
+    options.idle_timeout = SOON;
+    options.body_timeout = SOON;
+    let server = start(options).await;
+    assert_eq!(raw(&server, "GET /v2/ HT").await.matches("200").count(), 0, "a head that does not end");
+    assert_eq!(raw(&server, "").await, "", "a connection without a request");
+    let answer = raw(&server, "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(status(&answer), 200, "an answer, and then nothing more");
+    let answer = raw(&server, "PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{").await;
+    assert_eq!(status(&answer), 408, "{answer}");
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed() {
+    let mut options = ServeOptions::default();
+    options.max_connections = 1;
+    let server = start(options).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    first.read_exact(&mut [0; 12]).await.unwrap();
+    let second = raw(&server, "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut second = std::pin::pin!(second);
+    assert!(tokio::time::timeout(SOON, second.as_mut()).await.is_err(), "it waits");
+    drop(first);
+    assert_eq!(status(&second.await), 200);
+}
+
+#[tokio::test]
+async fn the_end_waits_for_requests_and_not_for_idle_connections() {
+    let server = start(ServeOptions::default()).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    let digest = sha256(b"hello");
+    let head = format!(
+        "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    );
+    busy.write_all(head.as_bytes()).await.unwrap();
+    let mut continued = [0; 25];
+    busy.read_exact(&mut continued).await.unwrap();
+    assert!(continued.starts_with(b"HTTP/1.1 100"));
+    server.stop.send(()).unwrap();
+    idle.read_to_end(&mut Vec::new()).await.unwrap();
+    busy.write_all(b"hello").await.unwrap();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(status(&answer), 201);
+    assert_eq!(server.serving.await.unwrap(), Drained { cut: 0 });
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_end_comes_also_if_a_request_does_not() {
+    let mut options = ServeOptions::default();
+    options.drain_timeout = SOON;
+    let server = start(options).await;
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    let head = b"PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    busy.write_all(head).await.unwrap();
+    busy.read_exact(&mut [0; 12]).await.unwrap();
+    server.stop.send(()).unwrap();
+    assert_eq!(server.serving.await.unwrap(), Drained { cut: 1 });
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let registry = Registry::builder(Arc::new(Memory::new())).build();
+    let service = service(registry).authenticator(Arc::new(registry_auth::Anonymous)).build();
+    let serving = tokio::spawn(serve(listener, service, ServeOptions::default(), std::future::pending()));
+    let mut socket = UnixStream::connect(&path).await.unwrap();
+    socket.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(status(&answer), 200);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_it_is_allowed() {
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+    let mut options = ServeOptions::default();
+    options.h2c = true;
+    let server = start(options).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(preface.as_bytes()).await.unwrap();
+    let mut frame = [0; 9];
+    socket.read_exact(&mut frame).await.unwrap();
+    assert_eq!(frame[3], 4, "the server's settings");
+    let server = start(ServeOptions::default()).await;
+    assert!(!raw(&server, preface).await.starts_with("\0\0"), "not where it is not");
+}
