@@ -51,6 +51,13 @@ server_ready() {
     done
 }
 
+# run_plain COMMAND...: takes this process's place, without the settings that a registry would read from the environment.
+# podman's REGISTRY_AUTH_FILE is one that would be taken for a setting of the server.
+run_plain() {
+    unset "${!REGISTRY_@}" "${!OTEL_@}"
+    OTEL_TRACES_EXPORTER=none exec "$@"
+}
+
 # server_start NAME KIND STORAGE FOLDER: SERVER_ADDR[NAME], SERVER_PID[NAME] and SERVER_LOG[NAME] tell where it is.
 server_start() {
     local name=$1 kind=$2 storage=$3 folder=$4 addr program
@@ -60,11 +67,7 @@ server_start() {
     addr=127.0.0.1:$(free_port)
     server_config "$kind" "$storage" "$folder" "$addr" >"$WORK/$name.yml"
     SERVER_LOG[$name]=$WORK/$name.log
-    (
-        unset "${!REGISTRY_@}" "${!OTEL_@}"
-        export OTEL_TRACES_EXPORTER=none
-        exec "$program" serve "$WORK/$name.yml"
-    ) >>"$WORK/$name.log" 2>&1 </dev/null &
+    run_plain "$program" serve "$WORK/$name.yml" >>"$WORK/$name.log" 2>&1 </dev/null &
     SERVER_PID[$name]=$!
     SERVER_ADDR[$name]=$addr
     own "$!"
