@@ -12,6 +12,7 @@ use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock
 use registry_storage::{
     Opendal,
     opendal_crate::{Operator, services::S3},
+    over_http,
 };
 
 #[cfg(feature = "s3")]
@@ -102,7 +103,7 @@ fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
             .session_token(credentials.session_token.as_deref().unwrap_or_default())
             .disable_config_load();
     }
-    Ok(Opendal::new(Operator::new(service)?)?)
+    Ok(Opendal::new(over_http(Operator::new(service)?)?)?)
 }
 
 /// Puts the HTTP API over a registry. There are no logins yet: whoever reaches it may do what the configuration
