@@ -8,6 +8,9 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use registry_core::{BodyError, ContentStream, Error};
 
+use crate::budget::{Exhausted, Share};
+use crate::error::Refusal;
+
 /// The body of a request.
 pub(crate) struct Content {
     frames: BoxStream<'static, Result<Bytes, BodyError>>,
@@ -61,20 +64,19 @@ impl Content {
         counted.boxed()
     }
 
-    /// All bytes in memory, of which there may be `limit_bytes`. No more than that is ever held.
-    ///
-    /// # Errors
-    /// [`Error::ManifestTooLarge`], or [`Error::Body`].
-    pub(crate) async fn into_memory(mut self, limit_bytes: u64) -> Result<Bytes, Error> {
+    /// All bytes in memory, of which there may be `limit_bytes`. No more than that is ever held, and none that `share`
+    /// does not have.
+    pub(crate) async fn into_memory(mut self, limit_bytes: u64, share: &mut Share) -> Result<Bytes, Refusal> {
         let too_large = || Error::ManifestTooLarge { limit_bytes };
         if self.length.is_some_and(|length| length > limit_bytes) {
-            return Err(too_large());
+            return Err(too_large().into());
         }
         let mut all = BytesMut::new();
-        while let Some(frame) = self.frames.try_next().await? {
+        while let Some(frame) = self.frames.try_next().await.map_err(Error::from)? {
             if (all.len() + frame.len()) as u64 > limit_bytes {
-                return Err(too_large());
+                return Err(too_large().into());
             }
+            share.take(frame.len() as u64).map_err(|Exhausted| Refusal::too_many())?;
             all.extend_from_slice(&frame);
         }
         Ok(all.freeze())
@@ -100,6 +102,7 @@ fn broken(error: Box<dyn StdError + Send + Sync>) -> BodyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use http_body_util::{Full, StreamBody};
 
     fn streamed(frames: Vec<&'static [u8]>) -> Content {
@@ -123,14 +126,19 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_than_the_limit_is_held() {
-        assert_eq!(streamed(vec![b"he", b"llo"]).into_memory(5).await.unwrap(), "hello");
+        let share = || Budget::new(100_000).share();
+        assert_eq!(streamed(vec![b"he", b"llo"]).into_memory(5, &mut share()).await.unwrap(), "hello");
         for content in [streamed(vec![b"he", b"llo"]), Content::new(Full::new(Bytes::from_static(b"hello")))] {
-            assert!(matches!(content.into_memory(4).await, Err(Error::ManifestTooLarge { limit_bytes: 4 })));
+            assert_eq!(content.into_memory(4, &mut share()).await.unwrap_err().into_response().status(), 413);
         }
         let endless = futures::stream::repeat_with(|| {
             Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(&[0; 1024])))
         });
-        assert!(Content::new(StreamBody::new(endless)).into_memory(10_000).await.is_err());
+        let endless = Content::new(StreamBody::new(endless)).into_memory(10_000, &mut share()).await;
+        assert_eq!(endless.unwrap_err().into_response().status(), 413);
+        let (budget, content) = (Budget::new(4), streamed(vec![b"he", b"llo"]));
+        let unaffordable = content.into_memory(5, &mut budget.share()).await;
+        assert_eq!(unaffordable.unwrap_err().into_response().status(), 429);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod access;
 mod base;
 mod blobs;
 mod body;
+mod budget;
 mod call;
 mod catalog;
 mod condition;
@@ -44,6 +45,10 @@ pub use serve::{Drained, Listener, RequestBody, ServeOptions, serve};
 pub use service::{RegistryService, ServiceBuilder, Unguarded, service};
 #[cfg(feature = "test-util")]
 pub use test_registry::{TestRegistry, TestRegistryBuilder};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// Entry points for fuzzing; no part of the interface.
 #[doc(hidden)]

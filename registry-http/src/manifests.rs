@@ -30,7 +30,10 @@ pub(crate) async fn get(call: &Call, at: Authorized<ManifestAt>) -> Answer {
 pub(crate) async fn put(call: &Call, at: Authorized<ManifestAt>, content: Content) -> Answer {
     let media_type = media_type(call)?;
     let tags = tags(call)?;
-    let content = content.into_memory(call.settings.registry.limits().manifest_bytes).await?;
+    let limit_bytes = call.settings.registry.limits().manifest_bytes;
+    // It is held as long as the content is.
+    let mut share = call.settings.manifest_budget.share();
+    let content = content.into_memory(limit_bytes, &mut share).await?;
     let repository = at.repository(call);
     let pushed = repository.manifests().put(&at.at().reference, media_type.as_ref(), content, &tags).await?;
     let mut head = Response::builder()

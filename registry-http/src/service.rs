@@ -16,6 +16,7 @@ use registry_core::Registry;
 use tower::Service;
 
 use crate::body::ResponseBody;
+use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatch;
 use crate::location::{ExternalUrl, Locations, Prefix};
@@ -59,6 +60,7 @@ impl Unguarded {
             headers: HeaderMap::new(),
             catalog_limit: 1000,
             tags_limit: 1000,
+            manifest_budget: Budget::new(256 * 1024 * 1024),
         })
     }
 }
@@ -136,6 +138,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// How much memory the manifests that are coming in may take together, in bytes; 256 MiB by default. Beyond that
+    /// clients are asked to come again.
+    pub fn manifest_memory(mut self, bytes: u64) -> Self {
+        self.0.manifest_budget = Budget::new(bytes);
+        self
+    }
+
     /// The service.
     #[must_use]
     pub fn build(self) -> RegistryService {
@@ -157,6 +166,7 @@ pub(crate) struct Settings {
     pub(crate) headers: HeaderMap,
     pub(crate) catalog_limit: usize,
     pub(crate) tags_limit: usize,
+    pub(crate) manifest_budget: Budget,
 }
 
 /// The HTTP API of a registry. Clones are handles to the same service.

@@ -223,3 +223,24 @@ async fn http2_is_spoken_where_it_is_allowed() {
     let server = start(ServeOptions::default()).await;
     assert!(!raw(&server, preface).await.starts_with("\0\0"), "not where it is not");
 }
+
+#[tokio::test]
+async fn who_sends_too_much_is_told_so() {
+    let server = start(ServeOptions::default()).await;
+    for size in [4 * 1024 * 1024 + 1, 20_000_000] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let head =
+            format!("PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = socket.split();
+        let content = vec![b' '; size];
+        let send = async {
+            // The server may have heard enough before the end.
+            let _ = writing.write_all(&content).await;
+        };
+        send.await;
+        let mut answer = Vec::new();
+        let _ = reading.read_to_end(&mut answer).await;
+        assert_eq!(status(&String::from_utf8_lossy(&answer)), 413);
+    }
+}

@@ -153,6 +153,17 @@ async fn a_manifest_has_at_most_four_mebibytes() {
 }
 
 #[tokio::test]
+async fn all_manifests_together_have_their_bounds() {
+    let api = Api::with(|service| service.manifest_memory(1000));
+    api.push_blob("lib/a", b"{}").await;
+    for _ in 0..10 {
+        put(&api, "latest", OCI_MANIFEST, image("")).await.assert(201);
+    }
+    let reply = put(&api, "latest", OCI_MANIFEST, image("") + &" ".repeat(1000)).await;
+    assert!(reply.assert_error(429, "TOOMANYREQUESTS").has("retry-after"));
+}
+
+#[tokio::test]
 async fn a_push_can_set_tags() {
     let api = Api::open();
     api.push_blob("lib/a", b"{}").await;
