@@ -7,6 +7,7 @@ mod foreign;
 mod model;
 mod processes;
 mod races;
+mod registry;
 mod space;
 mod staging;
 
