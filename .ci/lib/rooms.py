@@ -19,9 +19,7 @@ RULES = [
         r"\b(std|tokio)::fs\b(?!::File\b)|\bFile::(open|create|options)\w*\b|\bOpenOptions\b",
         {"registry-bin", "registry-storage"},
     ),
-    ("the process", r"\bstd::process\b|\bprocess::(exit|abort)\b|\bpanic::set_hook\b", {"registry-bin"}),
-    ("opendal", r"\bopendal::", {"registry-storage"}),
-    ("the wire", r"\b(axum|hyper|hyper_util|http|http_body|http_body_util|tower)::", {"registry-http", "registry-bin"}),
+    ("the process", r"\bprocess::(exit|abort|Command)\b|\bpanic::set_hook\b", {"registry-bin"}),
     ("something global", r"\bset_global_default\b|\binstall_default\b|\bset_global_recorder\b", {"registry-bin"}),
     ("standard output", r"\be?print(ln)?!", {"registry-bin"}),
 ]
