@@ -14,7 +14,7 @@ use crate::location::Root;
 use crate::query::Query;
 use crate::service::Settings;
 
-/// The address that a request came from, as an extension of the request. [`serve`](crate::serve()) sets it.
+/// The address that a request came from, as an extension of the request. `serve` sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 

@@ -1,7 +1,7 @@
 //! The HTTP API of an OCI registry: routes, headers, status codes, errors.
 //!
 //! [`service()`] makes a [`RegistryService`] out of a [`Registry`](registry_core::Registry): a [`tower::Service`] for
-//! requests with any body, and an [`axum::Router`] to merge into an application. [`serve()`] runs it on a listener, with
+//! requests with any body, and an [`axum::Router`] to merge into an application. `serve` runs it on a listener, with
 //! the timeouts and limits that a server on a network needs. Nothing here is global, nothing runs in the background
 //! unless it is started, and no environment is read.
 //!
