@@ -1,1 +1,18 @@
-//! Internal.
+//! What the benchmarks share: a registry on loopback, a client that costs little, and content.
+//!
+//! Server and client run in one process, and so does what measures: they share the processors of the machine. A
+//! client elsewhere leaves the server more of them, so the numbers are lower bounds, good for comparing with each
+//! other and with the limits (`hashing`, and the raw socket of `blob_pull`) that were measured the same way.
+
+mod client;
+mod content;
+mod place;
+mod server;
+
+pub use client::{Answer, Connection, Content, drain};
+pub use content::{Layer, chunked};
+pub use place::Place;
+pub use server::Server;
+
+/// Bytes in a mebibyte.
+pub const MEBIBYTE: usize = 1024 * 1024;

@@ -1,0 +1,140 @@
+//! A client of HTTP/1.1 that does as little as it can.
+
+use std::io::{self, Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use registry_core::Digest;
+
+/// How much is read from the socket at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A connection that is kept for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    host: SocketAddr,
+    buffer: Vec<u8>,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// Nothing.
+    None,
+    /// Bytes whose number the head tells.
+    Whole(&'a [u8]),
+    /// What [`chunked`](crate::chunked) made.
+    Chunked(&'a [u8]),
+}
+
+/// What came back. The body was read and dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Path and query of the `Location` header.
+    pub location: Option<String>,
+    /// How many bytes the body has.
+    pub length: u64,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(host: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(host)?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, host, buffer: vec![0; READ_BYTES] })
+    }
+
+    /// Sends a request and waits for the end of its answer.
+    ///
+    /// # Errors
+    /// If the connection breaks, or what comes back has another status than `expected`.
+    pub fn send(&mut self, method: &str, path: &str, content: Content<'_>, expected: u16) -> io::Result<Answer> {
+        let (framing, body) = match content {
+            Content::None => ("Content-Length: 0".to_owned(), &[][..]),
+            Content::Whole(body) => (format!("Content-Length: {}", body.len()), body),
+            Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
+        };
+        let host = self.host;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{framing}\r\n\r\n");
+        self.socket.write_all(head.as_bytes())?;
+        self.socket.write_all(body)?;
+        let answer = self.answer(method == "HEAD")?;
+        if answer.status == expected {
+            Ok(answer)
+        } else {
+            Err(io::Error::other(format!("{method} {path}: {} instead of {expected}", answer.status)))
+        }
+    }
+
+    /// Pushes a blob as docker does, in three requests; `encoded` is what [`chunked`](crate::chunked) made of it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn push(&mut self, repository: &str, digest: &Digest, encoded: &[u8]) -> io::Result<()> {
+        let missing = || io::Error::other("no Location");
+        let start = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), Content::None, 202)?;
+        let upload = start.location.ok_or_else(missing)?;
+        let written = self.send("PATCH", &upload, Content::Chunked(encoded), 202)?;
+        let upload = written.location.ok_or_else(missing)?;
+        let separator = if upload.contains('?') { '&' } else { '?' };
+        self.send("PUT", &format!("{upload}{separator}digest={digest}"), Content::None, 201)?;
+        Ok(())
+    }
+
+    fn answer(&mut self, is_head: bool) -> io::Result<Answer> {
+        let mut filled = 0;
+        let end = loop {
+            if let Some(end) = self.buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            match self.socket.read(&mut self.buffer[filled..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => filled += count,
+            }
+        };
+        let answer = parse(&String::from_utf8_lossy(&self.buffer[..end]))?;
+        if !is_head {
+            let rest = answer.length.checked_sub((filled - end) as u64);
+            drain(&mut self.socket, rest.ok_or(io::ErrorKind::InvalidData)?, &mut self.buffer)?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Reads `bytes` bytes and drops them.
+///
+/// # Errors
+/// What the reader says, or that it ended too early.
+pub fn drain(reader: &mut impl Read, bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while rest > 0 {
+        let room = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+        match reader.read(&mut buffer[..room])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => rest -= count as u64,
+        }
+    }
+    Ok(())
+}
+
+fn parse(head: &str) -> io::Result<Answer> {
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = status.ok_or(io::ErrorKind::InvalidData)?;
+    let mut answer = Answer { status, location: None, length: 0 };
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        if name.eq_ignore_ascii_case("content-length") {
+            answer.length = value.parse().map_err(io::Error::other)?;
+        } else if name.eq_ignore_ascii_case("location") {
+            // `http://HOST/PATH`, or the path alone.
+            let path = value.split_once("://").and_then(|(_, rest)| rest.find('/').map(|start| &rest[start..]));
+            answer.location = Some(path.unwrap_or(value).to_owned());
+        }
+    }
+    Ok(answer)
+}

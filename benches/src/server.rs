@@ -1,0 +1,162 @@
+//! A registry on a port of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use registry_auth::Anonymous;
+use registry_core::storage::{Durability, WriteOptions};
+use registry_core::{Digest, MediaType, Reference, Registry, Repository, RepositoryName, Tag, layout};
+use registry_http::{RegistryService, ServeOptions, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tower::ServiceExt as _;
+
+use crate::{Connection, Layer, MEBIBYTE, Place};
+
+/// A registry on a port of its own, with one thread for each processor. Dropping it stops it and removes its files.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    service: RegistryService,
+    runtime: Runtime,
+    _directory: Option<TempDir>,
+}
+
+impl Server {
+    /// The repository that everything is pushed to.
+    pub const REPOSITORY: &str = "library/app";
+
+    /// Starts a registry; if it needs a directory, that lies below `parent`.
+    ///
+    /// # Errors
+    /// If there is no port, thread or directory to be had.
+    pub fn start(place: Place, parent: &str) -> io::Result<Self> {
+        let (storage, directory) = place.open(Path::new(parent))?;
+        let registry = Registry::builder(storage).build();
+        let service = registry_http::service(registry).authenticator(Arc::new(Anonymous)).deletes(true).build();
+        let runtime = Runtime::new()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        runtime.spawn(serve(listener, service.clone(), ServeOptions::default(), std::future::pending()));
+        Ok(Self { address, service, runtime, _directory: directory })
+    }
+
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn connect(&self) -> io::Result<Connection> {
+        Connection::open(self.address)
+    }
+
+    /// Sends a request without a socket; gives the number of bytes of the answer's body.
+    ///
+    /// # Errors
+    /// If the answer is no success, or breaks off.
+    pub async fn call(&self, method: Method, path: &str) -> io::Result<usize> {
+        let request = Request::builder().method(method).uri(path).header("host", "registry.test");
+        let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+        let Ok(response) = self.service.clone().oneshot(request).await;
+        if !response.status().is_success() {
+            return Err(io::Error::other(response.status().to_string()));
+        }
+        Ok(response.into_body().collect().await.map_err(io::Error::other)?.to_bytes().len())
+    }
+
+    /// Pushes a blob without a socket.
+    ///
+    /// # Errors
+    /// If the registry refuses it.
+    pub fn prepare_layer(&self, layer: &Layer) -> io::Result<()> {
+        self.runtime.block_on(push(&self.repository()?, layer))
+    }
+
+    /// Takes a blob out of the repository and out of the storage, so that it can be pushed as if for the first time.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn forget(&self, digest: &Digest) -> io::Result<()> {
+        let repository = self.repository()?;
+        let storage = self.service.registry().storage();
+        self.runtime.block_on(async {
+            for key in [layout::layer_link(repository.name(), digest), layout::blob(digest)] {
+                storage.delete(&key).await.map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Pushes an image of ten layers by `tag`; gives its digest.
+    ///
+    /// # Errors
+    /// If the registry refuses it.
+    pub fn prepare_image(&self, tag: &Tag) -> io::Result<Digest> {
+        let repository = self.repository()?;
+        self.runtime.block_on(async {
+            let descriptor = |layer: &Layer, media_type: &str| {
+                serde_json::json!({ "mediaType": media_type, "digest": layer.digest, "size": layer.content.len() })
+            };
+            let layers: Vec<Layer> = (0..10).map(|seed| Layer::new(64, seed)).collect();
+            for layer in &layers {
+                push(&repository, layer).await?;
+            }
+            let named = layers.iter().map(|layer| descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip"));
+            let manifest = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": MediaType::OCI_MANIFEST,
+                "config": descriptor(&layers[0], "application/vnd.oci.image.config.v1+json"),
+                "layers": named.collect::<Vec<_>>(),
+            });
+            let reference = Reference::Tag(tag.clone());
+            let content = Bytes::from(manifest.to_string());
+            let pushed = repository.manifests().put(&reference, None, content, &[]).await;
+            Ok(pushed.map_err(io::Error::other)?.digest)
+        })
+    }
+
+    /// Makes `count` tags of one image: `t000000`, `t000001` and so on. Only what a reader looks at is written.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn prepare_tags(&self, count: usize) -> io::Result<()> {
+        let digest = self.prepare_image(&tag(0)?)?;
+        let name = name()?;
+        let storage = self.service.registry().storage();
+        let options = WriteOptions { durability: Durability::Volatile, ..WriteOptions::default() };
+        let writes = (1..count).map(|number| {
+            let key = tag(number).map(|tag| layout::tag_current(&name, &tag));
+            async move { storage.write(&key?, layout::link(&digest), options).await.map_err(io::Error::other) }
+        });
+        self.runtime.block_on(stream::iter(writes).buffer_unordered(32).try_collect())
+    }
+
+    fn repository(&self) -> io::Result<Repository> {
+        Ok(self.service.registry().repository(&name()?))
+    }
+}
+
+async fn push(repository: &Repository, layer: &Layer) -> io::Result<()> {
+    let content = Bytes::from(layer.content.clone());
+    let frames: Vec<_> = (0..content.len()).step_by(MEBIBYTE).collect();
+    let frames = frames.into_iter().map(move |start| {
+        let end = content.len().min(start + MEBIBYTE);
+        Ok(content.slice(start..end))
+    });
+    repository.uploads().push(&layer.digest, stream::iter(frames).boxed()).await.map_err(io::Error::other)?;
+    Ok(())
+}
+
+fn name() -> io::Result<RepositoryName> {
+    Server::REPOSITORY.parse().map_err(io::Error::other)
+}
+
+fn tag(number: usize) -> io::Result<Tag> {
+    format!("t{number:06}").parse().map_err(io::Error::other)
+}
