@@ -6,3 +6,14 @@
 //!   power cut.
 
 pub mod filesystem;
+#[cfg(feature = "opendal")]
+mod opendal;
+
+/// The version of opendal whose operators [`Opendal`] takes.
+#[cfg(feature = "opendal")]
+pub use ::opendal as opendal_crate;
+
+#[cfg(feature = "http")]
+pub use self::opendal::over_http;
+#[cfg(feature = "opendal")]
+pub use self::opendal::{MissingCapability, Opendal};

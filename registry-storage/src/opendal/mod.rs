@@ -1,0 +1,216 @@
+//! A storage on any service that opendal speaks to: object stores above all.
+
+mod error;
+#[cfg(feature = "http")]
+mod http;
+mod listing;
+mod parts;
+mod publishing;
+mod reading;
+mod staging;
+
+use std::time::{Duration, SystemTime};
+
+use ::opendal::{Capability, ErrorKind, Operator};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use registry_core::storage::{
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, StageMode, Staged, Storage,
+    WriteOptions,
+};
+
+pub use error::MissingCapability;
+#[cfg(feature = "http")]
+pub use http::over_http;
+
+/// Any opendal service as a storage: Amazon S3, Google Cloud Storage, Azure Blob Storage and others.
+///
+/// ```
+/// use registry_storage::Opendal;
+/// use registry_storage::opendal_crate::{Operator, services};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let storage = Opendal::new(Operator::new(services::Memory::default())?)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What the service must do
+/// Besides reading, writing, deleting and listing: refuse a write when something lies there already, atomically.
+/// [`new`](Self::new) asks for these by capability. opendal's own `fs` service declares all of them, but not at once
+/// with whole writes; on a directory a [`filesystem`](crate::filesystem) storage is the one to take.
+///
+/// # Retries
+/// Publishing staged bytes looks three times at most whether the object is there; nothing else is tried again. A
+/// retry layer in the operator is at odds with two promises of a storage: it repeats deletes, of which a late one
+/// hits what was written since, and when the answer to a create-only write is lost, it reports that another won.
+///
+/// # Staged bytes
+/// They lie below `KEY.parts/`, in objects named after their offset, each of which is created and never replaced; so
+/// of two writers at one offset one wins, and the other is told at its next [`sync`](Staged::sync). What a process
+/// appended and did not sync is lost when it ends, at most 4 GiB. It may leave a multipart upload behind, which the
+/// service keeps, unseen, until the bucket's lifecycle rule for such uploads ends it: give it one.
+///
+/// Each writer holds about 10 MiB in memory. Publishing needs no more where the service copies by itself, or takes
+/// an object in pieces; elsewhere it holds the whole object.
+///
+/// # Lists
+/// A page looks at every name behind the one that it starts from, one request for about a thousand of them.
+#[derive(Debug, Clone)]
+pub struct Opendal {
+    operator: Operator,
+}
+
+impl Opendal {
+    /// Wraps an operator that can do what a registry needs.
+    ///
+    /// # Errors
+    /// [`MissingCapability`] names all that the service lacks.
+    pub fn new(operator: Operator) -> Result<Self, MissingCapability> {
+        let info = operator.info();
+        let missing = missing(&info.capability());
+        if missing.is_empty() { Ok(Self { operator }) } else { Err(MissingCapability::new(info.scheme(), missing)) }
+    }
+
+    fn capability(&self) -> Capability {
+        self.operator.info().capability()
+    }
+
+    async fn create(&self, key: &Key, content: Bytes) -> Result<(), Error> {
+        let path = path(key)?;
+        let Err(error) = self.operator.write_with(path, content).if_not_exists(true).await else { return Ok(()) };
+        if error::is_taken(&self.operator, path, &error).await {
+            return Err(Error::Exists { key: key.clone() });
+        }
+        Err(error::of(key, error))
+    }
+}
+
+fn missing(capability: &Capability) -> Vec<&'static str> {
+    let needed = [
+        ("stat", capability.stat),
+        ("read", capability.read),
+        ("write", capability.write),
+        ("write empty objects", capability.write_can_empty),
+        ("write only if nothing is there (write_with_if_not_exists)", capability.write_with_if_not_exists),
+        ("delete", capability.delete),
+        ("list", capability.list),
+    ];
+    needed.into_iter().filter(|(_, has)| !has).map(|(name, _)| name).collect()
+}
+
+/// opendal trims paths, so that two keys would become one.
+fn path(key: &Key) -> Result<&str, Error> {
+    let path = key.as_str();
+    if path.trim() == path {
+        Ok(path)
+    } else {
+        Err(Error::Unsupported { capability: "keep keys that begin or end with white space" })
+    }
+}
+
+/// The path under which everything below the key lies.
+fn directory(key: &Key) -> Result<String, Error> {
+    path(key).map(|path| format!("{path}/"))
+}
+
+async fn stat(operator: &Operator, key: &Key) -> Result<Option<::opendal::Metadata>, Error> {
+    match operator.stat(path(key)?).await {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+        Ok(_) => Ok(None),
+        Err(error) if error::is_absent(&error) => Ok(None),
+        Err(error) => Err(error::of(key, error)),
+    }
+}
+
+fn metadata(of: &::opendal::Metadata) -> Metadata {
+    Metadata { size: of.content_length(), modified: of.last_modified().map(SystemTime::from) }
+}
+
+#[async_trait]
+impl Storage for Opendal {
+    fn capabilities(&self) -> Capabilities {
+        let service = self.capability();
+        let mut capabilities = Capabilities::default();
+        capabilities.presign = service.presign && service.presign_read;
+        capabilities.shared = service.shared;
+        capabilities
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        Ok(stat(&self.operator, key).await?.as_ref().map(metadata))
+    }
+
+    /// What an object store shows is durable.
+    async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
+        self.stat(key).await
+    }
+
+    async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
+        reading::read_small(&self.operator, key, limit_bytes).await
+    }
+
+    async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
+        let found = stat(&self.operator, key).await?;
+        Ok(found.map(|found| reading::object(&self.operator, key, &found)))
+    }
+
+    async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
+        match options.precondition {
+            Precondition::None => {
+                let written = self.operator.write(path(key)?, content).await;
+                written.map(drop).map_err(|error| error::of(key, error))
+            }
+            Precondition::Absent => self.create(key, content).await,
+            _ => Err(Error::Unsupported { capability: "write under this precondition" }),
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<Deletion, Error> {
+        error::deletion(key, self.operator.delete(path(key)?).await)
+    }
+
+    async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
+        let directory = directory(prefix)?;
+        let failed = |error| error::of(prefix, error);
+        let mut found = self.operator.lister_with(&directory).recursive(true).await.map_err(failed)?;
+        let mut deleter = self.operator.deleter().await.map_err(failed)?;
+        loop {
+            let entry = match found.try_next().await {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(failed(error)),
+            };
+            if let Err(error) = deleter.delete(entry.path()).await {
+                return error::deletion(prefix, Err(error));
+            }
+        }
+        error::deletion(prefix, deleter.close().await)
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
+        listing::list(&self.operator, prefix, after, limit).await
+    }
+
+    async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
+        staging::stage(&self.operator, key, mode).await
+    }
+
+    async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
+        Ok(parts::find(&self.operator, key).await?.as_deref().map(parts::size))
+    }
+
+    async fn create_directory(&self, _: &Key) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
+        if !self.capabilities().presign {
+            return Ok(None);
+        }
+        let request = self.operator.presign_read(path(key)?, validity).await;
+        request.map(|request| Some(request.uri().to_string())).map_err(|error| error::of(key, error))
+    }
+}

@@ -1,0 +1,167 @@
+//! Bytes on their way in.
+
+use std::mem;
+
+use ::opendal::{Operator, Writer};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use registry_core::storage::{Error, Key, StageMode, Staged};
+
+use super::parts::{self, Part};
+use super::{error, publishing, reading};
+
+/// The least that the large services take as a piece of an upload. Up to two such pieces are held in memory.
+const PIECE_BYTES: usize = 5 * 1024 * 1024;
+/// A part is closed when it is this large: services copy no more than 5 GiB at a time, in at most 10,000 pieces.
+const PART_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Where the service takes an object in one piece only, parts are as large as may be held in memory.
+const WHOLE_PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Opens staged bytes.
+pub(super) async fn stage(operator: &Operator, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
+    let parts = if mode == StageMode::Create && parts::begin(operator, key).await? {
+        Some(Vec::new())
+    } else {
+        parts::find(operator, key).await?
+    };
+    let staged = parts.map(|parts| StagedParts { operator: operator.clone(), key: key.clone(), parts, tail: None });
+    Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
+}
+
+#[derive(Debug)]
+struct StagedParts {
+    operator: Operator,
+    key: Key,
+    /// What is closed, and so there to stay.
+    parts: Vec<Part>,
+    /// What is being written. It is taken out while something is awaited, so that a cancelled write leaves none.
+    tail: Option<Tail>,
+}
+
+impl StagedParts {
+    async fn close(&mut self) -> Result<(), Error> {
+        if let Some(tail) = self.tail.take() {
+            self.parts.push(tail.close(&self.operator, &self.key).await?);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Staged for StagedParts {
+    fn size(&self) -> u64 {
+        parts::size(&self.parts) + self.tail.as_ref().map_or(0, |tail| tail.part.size)
+    }
+
+    async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), Error> {
+        if batch.iter().all(Bytes::is_empty) {
+            return Ok(());
+        }
+        let tail = match self.tail.take() {
+            Some(tail) => tail,
+            None => Tail::open(&self.operator, &self.key, parts::size(&self.parts)).await?,
+        };
+        let tail = self.tail.insert(tail.write(&self.key, batch).await?);
+        if tail.is_full() { self.close().await } else { Ok(()) }
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.close().await
+    }
+
+    async fn read(&mut self, offset: u64) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        self.close().await?;
+        Ok(reading::joined(&self.operator, &self.key, &self.parts, offset))
+    }
+
+    async fn publish(&mut self, key: &Key) -> Result<(), Error> {
+        self.close().await?;
+        publishing::publish(&self.operator, &self.parts, key).await
+    }
+
+    async fn discard(mut self: Box<Self>) -> Result<(), Error> {
+        if let Some(tail) = self.tail.take() {
+            tail.abort().await;
+        }
+        parts::clear(&self.operator, &self.key).await
+    }
+}
+
+/// A part that is being written.
+struct Tail {
+    part: Part,
+    sink: Sink,
+}
+
+enum Sink {
+    /// The service takes pieces, and shows nothing until the last one is confirmed.
+    Pieces(Box<Writer>),
+    /// The service takes the part whole.
+    Whole(Vec<Bytes>),
+}
+
+impl Tail {
+    async fn open(operator: &Operator, key: &Key, offset: u64) -> Result<Self, Error> {
+        let path = parts::at(key, offset)?;
+        let sink = if operator.info().capability().write_can_multi {
+            let writer = operator.writer_with(&path).if_not_exists(true).chunk(PIECE_BYTES).await;
+            Sink::Pieces(Box::new(writer.map_err(|error| error::of(key, error))?))
+        } else {
+            Sink::Whole(Vec::new())
+        };
+        Ok(Self { part: Part { path, offset, size: 0 }, sink })
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.sink {
+            Sink::Pieces(_) => self.part.size >= PART_BYTES,
+            Sink::Whole(_) => self.part.size >= WHOLE_PART_BYTES,
+        }
+    }
+
+    async fn write(mut self, key: &Key, batch: Vec<Bytes>) -> Result<Self, Error> {
+        self.part.size += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        let written = match &mut self.sink {
+            Sink::Pieces(writer) => writer.write(batch).await,
+            Sink::Whole(content) => {
+                content.extend(batch);
+                Ok(())
+            }
+        };
+        match written {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.abort().await;
+                Err(error::of(key, error))
+            }
+        }
+    }
+
+    async fn close(mut self, operator: &Operator, key: &Key) -> Result<Part, Error> {
+        let path = self.part.path.as_str();
+        let closed = match &mut self.sink {
+            Sink::Pieces(writer) => writer.close().await,
+            Sink::Whole(content) => operator.write_with(path, mem::take(content)).if_not_exists(true).await,
+        };
+        let Err(error) = closed else { return Ok(self.part) };
+        let taken = error::is_taken(operator, path, &error).await;
+        self.abort().await;
+        Err(if taken { Error::Busy { key: key.clone() } } else { error::of(key, error) })
+    }
+
+    /// Tells the service to forget the pieces. That they are left there costs space, and is mended by the bucket's
+    /// lifecycle rule.
+    async fn abort(self) {
+        let Sink::Pieces(mut writer) = self.sink else { return };
+        if let Err(error) = writer.abort().await {
+            tracing::debug!(path = self.part.path, %error, "an upload of pieces was left behind");
+        }
+    }
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tail({}, {} bytes)", self.part.path, self.part.size)
+    }
+}

@@ -1,0 +1,240 @@
+//! The contract over opendal: always over its memory service; over S3 where a server is named.
+#![expect(clippy::unwrap_used, reason = "in the functions that the tests share, too, a surprise is a failure")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
+use registry_storage::Opendal;
+use registry_storage::opendal_crate::layers::CapabilityOverrideLayer;
+use registry_storage::opendal_crate::{Capability, Operator, services};
+
+fn memory() -> (Operator, Opendal) {
+    let operator = Operator::new(services::Memory::default()).unwrap();
+    (operator.clone(), Opendal::new(operator).unwrap())
+}
+
+fn with(operator: Operator, change: fn(&mut Capability)) -> Operator {
+    operator.layer(CapabilityOverrideLayer::new(move |mut capability| {
+        change(&mut capability);
+        capability
+    }))
+}
+
+fn key(text: &str) -> Key {
+    text.parse().unwrap()
+}
+
+async fn create(storage: &Opendal, at: &str) -> Box<dyn Staged> {
+    storage.stage(&key(at), StageMode::Create).await.unwrap().unwrap()
+}
+
+async fn resume(storage: &Opendal, at: &str) -> Box<dyn Staged> {
+    storage.stage(&key(at), StageMode::Resume).await.unwrap().unwrap()
+}
+
+async fn append(staged: &mut Box<dyn Staged>, content: &'static str) {
+    staged.append(vec![content.into()]).await.unwrap();
+    staged.sync().await.unwrap();
+}
+
+async fn paths(operator: &Operator) -> Vec<String> {
+    let entries = operator.lister_with("/").recursive(true).await.unwrap();
+    let mut paths: Vec<String> = entries.map_ok(|entry| entry.path().to_owned()).try_collect().await.unwrap();
+    paths.sort();
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_memory_service_keeps_the_contract() {
+    contract::run_all(Arc::new(memory().1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_that_takes_pieces_keeps_the_contract() {
+    let operator = with(memory().0, |capability| {
+        capability.write_can_multi = true;
+        capability.write_multi_min_size = Some(5 * 1024 * 1024);
+    });
+    contract::run_all(Arc::new(Opendal::new(operator).unwrap())).await;
+}
+
+#[test]
+fn what_a_service_lacks_is_named() {
+    let operator = with(memory().0, |capability| {
+        capability.write_with_if_not_exists = false;
+        capability.list = false;
+    });
+    let missing = Opendal::new(operator).unwrap_err();
+    assert_eq!(missing.service(), "memory");
+    assert_eq!(missing.missing().count(), 2);
+    let text = missing.to_string();
+    assert!(text.contains("memory") && text.contains("if_not_exists") && text.contains("list"), "{text}");
+}
+
+#[tokio::test]
+async fn parts_lie_beside_the_key_and_go_when_discarded() {
+    let (operator, storage) = memory();
+    let mut staged = create(&storage, "up/data").await;
+    append(&mut staged, "first").await;
+    append(&mut staged, "second").await;
+    let expected = ["up/data.parts/00000000000000000000", "up/data.parts/00000000000000000005", "up/data.parts/open"];
+    assert_eq!(paths(&operator).await, expected);
+    staged.publish(&key("blob")).await.unwrap();
+    staged.discard().await.unwrap();
+    assert_eq!(paths(&operator).await, ["blob"]);
+    assert_eq!(storage.read(&key("blob"), 11).await.unwrap(), Some("firstsecond".into()));
+}
+
+#[tokio::test]
+async fn what_was_not_synced_is_not_there() {
+    let (_, storage) = memory();
+    let mut staged = create(&storage, "up/data").await;
+    append(&mut staged, "kept").await;
+    staged.append(vec!["lost".into()]).await.unwrap();
+    assert_eq!((staged.size(), storage.staged_size(&key("up/data")).await.unwrap()), (8, Some(4)));
+    drop(staged);
+    assert_eq!(resume(&storage, "up/data").await.size(), 4);
+}
+
+#[tokio::test]
+async fn a_part_behind_a_gap_belongs_to_nobody() {
+    let (operator, storage) = memory();
+    append(&mut create(&storage, "up/data").await, "kept").await;
+    operator.write("up/data.parts/00000000000000000009", "stray").await.unwrap();
+    operator.write("up/data.parts/notes", "stray").await.unwrap();
+    assert_eq!(storage.staged_size(&key("up/data")).await.unwrap(), Some(4));
+    let staged = resume(&storage, "up/data").await;
+    assert_eq!(staged.size(), 4);
+    staged.discard().await.unwrap();
+    assert_eq!(paths(&operator).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn parts_that_nobody_began_are_not_found() {
+    let (operator, storage) = memory();
+    operator.write("up/data.parts/00000000000000000000", "stray").await.unwrap();
+    assert!(storage.stage(&key("up/data"), StageMode::Resume).await.unwrap().is_none());
+    assert_eq!(storage.staged_size(&key("up/data")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_slower_writer_falls_back_to_what_both_share() {
+    let (_, storage) = memory();
+    append(&mut create(&storage, "up/data").await, "common").await;
+    let (mut slow, mut fast) = (resume(&storage, "up/data").await, resume(&storage, "up/data").await);
+    slow.append(vec!["slow".into()]).await.unwrap();
+    append(&mut fast, "fast").await;
+    assert!(matches!(slow.sync().await, Err(Error::Busy { key: told }) if told == key("up/data")));
+    assert_eq!(slow.size(), 6);
+    assert_eq!(resume(&storage, "up/data").await.size(), 10);
+    fast.publish(&key("blob")).await.unwrap();
+    assert_eq!(storage.read(&key("blob"), 10).await.unwrap(), Some("commonfast".into()));
+}
+
+#[tokio::test]
+async fn a_changed_length_is_no_short_body() {
+    let (_, storage) = memory();
+    storage.write(&key("a"), "123456".into(), WriteOptions::default()).await.unwrap();
+    let object = storage.open(&key("a")).await.unwrap().unwrap();
+    storage.write(&key("a"), "1234".into(), WriteOptions::default()).await.unwrap();
+    let read = async {
+        let body = object.read(registry_core::Span::whole(6)).await?;
+        body.into_stream(Arc::new(registry_core::TokioBlocking)).try_collect::<Vec<Bytes>>().await
+    };
+    assert!(matches!(read.await, Err(Error::Failed { .. })));
+}
+
+#[tokio::test]
+async fn keys_that_would_become_one_are_refused() {
+    let (_, storage) = memory();
+    for odd in [" a", "a ", "a/b\u{a0}"] {
+        let refused = storage.write(&key(odd), "x".into(), WriteOptions::default()).await;
+        assert!(matches!(refused, Err(Error::Unsupported { .. })), "{odd:?}");
+        assert!(storage.stat(&key(odd)).await.is_err());
+    }
+}
+
+#[cfg(feature = "s3")]
+mod s3 {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use registry_storage::over_http;
+
+    use super::*;
+
+    /// Names a server that speaks the protocol, with a bucket `registry` and the credentials `test` and `test`.
+    const ENDPOINT: &str = "REGISTRY_TEST_S3_ENDPOINT";
+
+    fn bucket(root: &str) -> Option<Operator> {
+        let Ok(endpoint) = std::env::var(ENDPOINT) else {
+            let skipped =
+                format!("SKIPPED: {ENDPOINT} names no server, so nothing was tried over S3; .ci/s3 starts one");
+            #[expect(clippy::explicit_write, reason = "what the macros print is kept back when the test passes")]
+            writeln!(std::io::stderr(), "{skipped}").unwrap();
+            return None;
+        };
+        let service = services::S3::default()
+            .root(root)
+            .bucket("registry")
+            .endpoint(&endpoint)
+            .region("us-east-1")
+            .access_key_id("test")
+            .secret_access_key("test")
+            .disable_config_load()
+            .disable_ec2_metadata();
+        Some(over_http(Operator::new(service).unwrap()).unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn s3_keeps_the_contract() {
+        let Some(operator) = bucket("/contract/") else { return };
+        contract::run_all(Arc::new(Opendal::new(operator).unwrap())).await;
+        eprintln!("the contract was tried over S3");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn s3_without_copies_and_ordered_lists_keeps_the_contract() {
+        let Some(operator) = bucket("/plain/") else { return };
+        let operator = with(operator, |capability| {
+            capability.copy = false;
+            capability.write_can_copy_from = false;
+            capability.list_with_start_after = false;
+            capability.read_with_if_match = false;
+        });
+        contract::run_all(Arc::new(Opendal::new(operator).unwrap())).await;
+    }
+
+    #[tokio::test]
+    async fn a_replaced_object_is_not_read_in_the_place_of_another() {
+        let Some(operator) = bucket("/replaced/") else { return };
+        let storage = Opendal::new(operator).unwrap();
+        storage.write(&key("a"), "old".into(), WriteOptions::default()).await.unwrap();
+        let object = storage.open(&key("a")).await.unwrap().unwrap();
+        storage.write(&key("a"), "new".into(), WriteOptions::default()).await.unwrap();
+        assert!(matches!(object.read(registry_core::Span::whole(3)).await, Err(Error::Failed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_signed_address_opens_without_credentials() {
+        let Some(operator) = bucket("/signed/") else { return };
+        let storage = Opendal::new(operator).unwrap();
+        assert!(storage.capabilities().presign && storage.capabilities().shared);
+        storage.write(&key("a"), "signed content".into(), WriteOptions::default()).await.unwrap();
+        let address = storage.presign_read(&key("a"), Duration::from_mins(1)).await.unwrap().unwrap();
+        let answer = get(&address);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("signed content"), "{answer}");
+    }
+
+    fn get(address: &str) -> String {
+        let (host, path) = address.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
