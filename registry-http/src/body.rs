@@ -15,8 +15,8 @@ use crate::file_frames::FileFrames;
 
 /// The body of an answer: nothing, bytes in memory, a part of a file, or a stream.
 ///
-/// It has exactly as many bytes as it says. When its source has fewer it ends with an error, so that the connection
-/// is cut and nobody takes a part for the whole.
+/// It has exactly as many bytes as it says, if it says. When its source has fewer, or fails, it ends with an error, so
+/// that the connection is cut and nobody takes a part for the whole.
 #[derive(Debug)]
 pub struct ResponseBody(Inner);
 
@@ -24,6 +24,7 @@ enum Inner {
     Bytes(Bytes),
     File(FileFrames),
     Stream { frames: BoxStream<'static, Result<Bytes, Error>>, remaining: u64 },
+    Unmeasured(BoxStream<'static, Result<Bytes, Error>>),
     Done,
 }
 
@@ -41,13 +42,19 @@ impl ResponseBody {
         })
     }
 
-    /// How many bytes are still to come.
-    fn remaining(&self) -> u64 {
+    /// Frames that have as many bytes as they have.
+    pub(crate) fn unmeasured(frames: BoxStream<'static, Result<Bytes, Error>>) -> Self {
+        Self(Inner::Unmeasured(frames))
+    }
+
+    /// How many bytes are still to come, if that is known.
+    fn remaining(&self) -> Option<u64> {
         match &self.0 {
-            Inner::Bytes(bytes) => bytes.len() as u64,
-            Inner::File(frames) => frames.remaining(),
-            Inner::Stream { remaining, .. } => *remaining,
-            Inner::Done => 0,
+            Inner::Bytes(bytes) => Some(bytes.len() as u64),
+            Inner::File(frames) => Some(frames.remaining()),
+            Inner::Stream { remaining, .. } => Some(*remaining),
+            Inner::Unmeasured(_) => None,
+            Inner::Done => Some(0),
         }
     }
 
@@ -71,7 +78,7 @@ impl Body for ResponseBody {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.remaining() == 0 {
+        if self.remaining() == Some(0) {
             self.0 = Inner::Done;
             return Poll::Ready(None);
         }
@@ -84,6 +91,7 @@ impl Body for ResponseBody {
                     Ok(frame)
                 }))
             }
+            Inner::Unmeasured(frames) => ready!(Pin::new(frames).poll_next(cx)),
             Inner::Done => None,
         };
         if let Some(Err(error)) = &frame {
@@ -94,11 +102,11 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining() == 0
+        self.remaining() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining())
+        self.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -116,6 +124,7 @@ impl fmt::Debug for Inner {
             Self::Bytes(_) => "Bytes",
             Self::File(_) => "File",
             Self::Stream { .. } => "Stream",
+            Self::Unmeasured(_) => "Unmeasured",
             Self::Done => "Done",
         };
         f.write_str(kind)
@@ -146,6 +155,17 @@ mod tests {
     async fn a_stream_that_gives_other_than_it_said_is_cut() {
         assert!(streamed(6, vec![b"he", b"llo"]).collect().await.is_err());
         assert!(streamed(4, vec![b"he", b"llo"]).collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_measured_ends_with_its_frames_or_its_error() {
+        let body = |frames: Vec<Result<&'static [u8], Error>>| {
+            let frames = futures::stream::iter(frames).map(|frame| frame.map(Bytes::from_static));
+            ResponseBody::unmeasured(frames.boxed())
+        };
+        assert_eq!(body(vec![Ok(b"he"), Ok(b"llo")]).size_hint().exact(), None);
+        assert_eq!(body(vec![Ok(b"he"), Ok(b"llo")]).collect().await.unwrap().to_bytes(), "hello");
+        assert!(body(vec![Ok(b"he"), Err(ends_early())]).collect().await.is_err());
     }
 
     #[tokio::test]

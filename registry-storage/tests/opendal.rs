@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use proptest::prelude::*;
+use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
 use registry_storage::Opendal;
 use registry_storage::opendal_crate::layers::CapabilityOverrideLayer;
@@ -236,5 +238,15 @@ mod s3 {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_memory_service_answers_like_the_model(program in programs(30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(check(Arc::new(memory().1), &program)).map_err(TestCaseError::fail)?;
     }
 }

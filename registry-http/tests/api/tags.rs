@@ -1,6 +1,8 @@
 //! `/v2/NAME/tags/list`
 
 use http::Method;
+use registry_core::layout;
+use registry_core::storage::{Storage as _, WriteOptions};
 use serde_json::json;
 
 use crate::client::Api;
@@ -79,4 +81,19 @@ async fn a_repository_without_manifests_is_unknown() {
     }
     api.push_image("lib/a", None, "").await;
     assert_eq!(api.get(LIST).await.assert(200).json()["tags"], json!([]));
+}
+
+#[tokio::test]
+async fn very_many_tags_come_whole() {
+    let api = Api::open();
+    let digest = api.push_image("lib/a", Some("t00000"), "").await;
+    let name = "lib/a".parse().unwrap();
+    let expected: Vec<String> = (0..25_000).map(|number| format!("t{number:05}")).collect();
+    for tag in &expected {
+        let key = layout::tag_current(&name, &tag.parse().unwrap());
+        api.storage.write(&key, layout::link(&digest), WriteOptions::default()).await.unwrap();
+    }
+    let reply = api.get(LIST).await.assert(200);
+    assert_eq!(reply.json(), json!({"name": "lib/a", "tags": expected}));
+    assert!(!reply.has("link"));
 }
