@@ -37,7 +37,7 @@ impl ResponseBody {
     pub(crate) fn from_storage(content: storage::Body, blocking: &Arc<dyn Blocking>) -> Self {
         Self(match content {
             storage::Body::Bytes(bytes) => Inner::Bytes(bytes),
-            storage::Body::File(span) => Inner::File(FileFrames::new(&span, Arc::clone(blocking))),
+            storage::Body::File(span) => Inner::File(FileFrames::new(span, Arc::clone(blocking))),
             storage::Body::Stream { length, frames } => Inner::Stream { frames, remaining: length },
         })
     }

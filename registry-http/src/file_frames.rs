@@ -1,16 +1,14 @@
 //! Reading a file for an answer: on the spot what the page cache holds, elsewhere what has to come from the disk.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt as _};
-use registry_core::storage::{Error, FileSpan, Key};
-use registry_core::{Blocking, Stopped};
+use registry_core::Blocking;
+use registry_core::storage::{Error, FileSpan};
 
 /// Large enough that the cost of a read vanishes beside its bytes, small enough for many clients at once.
 const FRAME_BYTES: u64 = 256 * 1024;
@@ -24,8 +22,7 @@ const FRAMES_PER_TURN: u8 = 4;
 /// through the seam for blocking work; then the next frame is begun at once, so one frame is on its way from the disk
 /// while another is on its way to the client.
 pub(crate) struct FileFrames {
-    key: Key,
-    file: Arc<File>,
+    file: FileSpan,
     blocking: Arc<dyn Blocking>,
     position: u64,
     end: u64,
@@ -43,17 +40,16 @@ enum Next {
     /// Read ahead.
     Ready(Bytes),
     /// On its way from the disk.
-    Reading(BoxFuture<'static, Result<io::Result<Bytes>, Stopped>>),
+    Reading(BoxFuture<'static, Result<Bytes, Error>>),
 }
 
 impl FileFrames {
-    pub(crate) fn new(span: &FileSpan, blocking: Arc<dyn Blocking>) -> Self {
+    pub(crate) fn new(file: FileSpan, blocking: Arc<dyn Blocking>) -> Self {
         Self {
-            key: span.key().clone(),
-            file: Arc::clone(span.file()),
             blocking,
-            position: span.span().offset(),
-            end: span.span().end(),
+            position: file.span().offset(),
+            end: file.span().end(),
+            file,
             next: Next::Unread,
             buffer: BytesMut::new(),
             reads_inline: cfg!(target_os = "linux"),
@@ -78,12 +74,10 @@ impl FileFrames {
                 Next::Reading(reading) => {
                     let read = futures::ready!(reading.poll_unpin(cx));
                     self.next = Next::Unread;
-                    let frame = match read {
-                        Ok(Ok(frame)) => self.hand_out(frame),
-                        Ok(Err(error)) => return Poll::Ready(Err(self.error(error))),
-                        Err(stopped) => return Poll::Ready(Err(stopped.into())),
-                    };
-                    return Poll::Ready(self.begin().map(|()| frame));
+                    return Poll::Ready(read.and_then(|frame| {
+                        let frame = self.hand_out(frame);
+                        self.begin().map(|()| frame)
+                    }));
                 }
                 Next::Unread if self.inline_frames >= FRAMES_PER_TURN => {
                     self.inline_frames = 0;
@@ -117,9 +111,9 @@ impl FileFrames {
             self.next = Next::Ready(frame);
             return Ok(());
         }
-        let (file, blocking, offset) = (Arc::clone(&self.file), Arc::clone(&self.blocking), self.position);
+        let (file, blocking, offset) = (self.file.clone(), Arc::clone(&self.blocking), self.position);
         self.inline_frames = 0;
-        self.next = Next::Reading(async move { blocking.run(move || read_frame(&file, offset, length)).await }.boxed());
+        self.next = Next::Reading(async move { blocking.run(move || file.read_frame(offset, length)).await? }.boxed());
         Ok(())
     }
 
@@ -132,7 +126,7 @@ impl FileFrames {
         self.buffer.clear();
         self.buffer.resize(length, 0);
         let mut target = [io::IoSliceMut::new(&mut self.buffer)];
-        match preadv2(&*self.file, &mut target, self.position, ReadWriteFlags::NOWAIT) {
+        match preadv2(&**self.file.file(), &mut target, self.position, ReadWriteFlags::NOWAIT) {
             Ok(0) => Err(self.error(io::ErrorKind::UnexpectedEof.into())),
             Ok(read) => Ok(Some(self.buffer.split_to(read).freeze())),
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
@@ -150,21 +144,13 @@ impl FileFrames {
     }
 
     fn error(&self, error: io::Error) -> Error {
-        Error::from_io(&self.key, error)
+        Error::from_io(self.file.key(), error)
     }
-}
-
-/// Reads exactly `length` bytes, or fails: a file that became shorter must not pass for a short blob.
-fn read_frame(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut frame = BytesMut::zeroed(length);
-    file.read_exact_at(&mut frame, offset)?;
-    Ok(frame.freeze())
 }
 
 impl fmt::Debug for FileFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FileFrames({}, {}..{})", self.key, self.position, self.end)
+        write!(f, "FileFrames({}, {}..{})", self.file.key(), self.position, self.end)
     }
 }
 
@@ -187,7 +173,7 @@ mod tests {
         file.write_all(&content()).unwrap();
         let object = Object::from_file("a".parse().unwrap(), Arc::new(file), Metadata { size, modified: None });
         match object.read(span).await.unwrap() {
-            Body::File(span) => FileFrames::new(&span, blocking),
+            Body::File(span) => FileFrames::new(span, blocking),
             other => panic!("{other:?}"),
         }
     }

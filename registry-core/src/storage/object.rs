@@ -171,31 +171,32 @@ impl FileSpan {
         &self.key
     }
 
+    /// Reads exactly `length` bytes from `offset` of the file, or fails: a file that became shorter must not pass for a
+    /// short blob. This blocks.
+    ///
+    /// # Errors
+    /// What the operating system says, sorted by what can be done about it.
+    pub fn read_frame(&self, offset: u64, length: u64) -> Result<Bytes, Error> {
+        let error = |error| Error::from_io(&self.key, error);
+        let length = usize::try_from(length).map_err(|too_long| error(io::Error::other(too_long)))?;
+        let mut frame = BytesMut::zeroed(length);
+        self.file.read_exact_at(&mut frame, offset).map_err(error)?;
+        Ok(frame.freeze())
+    }
+
     /// Reads frames of 256 KiB through `blocking`, one ahead of the consumer.
     fn into_stream(self, blocking: Arc<dyn Blocking>) -> BoxStream<'static, Result<Bytes, Error>> {
-        let Self { key, file, span } = self;
-        let frames = span.length().div_ceil(FRAME_BYTES);
+        let frames = self.span.length().div_ceil(FRAME_BYTES);
         stream::iter(0..frames)
             .map(move |index| {
-                let (key, file, blocking) = (key.clone(), Arc::clone(&file), Arc::clone(&blocking));
-                let offset = span.offset() + index * FRAME_BYTES;
-                let length = FRAME_BYTES.min(span.end() - offset);
-                async move {
-                    let read = blocking.run(move || read_frame(&file, offset, length)).await?;
-                    read.map_err(|error| Error::from_io(&key, error))
-                }
+                let (file, blocking) = (self.clone(), Arc::clone(&blocking));
+                let offset = self.span.offset() + index * FRAME_BYTES;
+                let length = FRAME_BYTES.min(self.span.end() - offset);
+                async move { blocking.run(move || file.read_frame(offset, length)).await? }
             })
             .buffered(2)
             .boxed()
     }
-}
-
-/// Reads exactly `length` bytes, or fails: a file that became shorter must not pass for a short blob.
-fn read_frame(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut frame = BytesMut::zeroed(length);
-    file.read_exact_at(&mut frame, offset)?;
-    Ok(frame.freeze())
 }
 
 /// Reads a whole small file, or tells that it has more than `limit_bytes`.
