@@ -1,13 +1,12 @@
 //! What a manifest needs: the content that it names, and what that names in turn.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::document::{Content, Document};
-use crate::storage::Metadata;
-use crate::{Descriptor, Digest, Error, InvalidManifest, References, Repository, layout};
+use crate::document::{Content, Descriptor, Document};
+use crate::storage::{self, Key};
+use crate::{Digest, Error, InvalidManifest, References, Repository, layout};
 
 /// How sure the answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,27 +106,41 @@ impl Closure<'_> {
 
     /// Looks all of a level up, and gives the next one: what the manifests among it name.
     async fn descend(&mut self, level: Vec<Need>) -> Result<Vec<Need>, Error> {
+        let (manifests, blobs): (Vec<Need>, Vec<Need>) = level.into_iter().partition(|need| need.is_manifest);
         let (repository, certainty) = (self.repository, self.certainty);
-        let found = stream::iter(level).map(|need| find(repository, need, certainty));
-        let mut found = found.buffer_unordered(CONCURRENCY);
-        let mut children = HashMap::new();
+        let mut found = stream::iter(blobs)
+            .map(|need| async move { Ok::<_, Error>((need.digest, find(repository, &need, certainty).await?)) })
+            .buffer_unordered(CONCURRENCY);
         while let Some((digest, found)) = found.try_next().await? {
-            match found {
-                Found::Missing => self.missing.push(digest),
-                Found::Blob => {}
-                Found::Manifest(content) => {
-                    // What was stored by others before may break today's rules; then it names nothing that counts.
-                    if let Ok(document) = Document::parse_stored(&content) {
-                        children.insert(digest, document);
-                    }
-                }
+            if found.is_none() {
+                self.missing.push(digest);
             }
         }
+        // One at a time: each may have 4 MiB, and what it names is all that is kept of it.
         let mut next = Vec::new();
-        for document in children.values() {
-            next.extend(self.needs(document)?);
+        for need in manifests {
+            match self.child(&need).await? {
+                None => self.missing.push(need.digest),
+                Some(needs) => next.extend(needs),
+            }
         }
         Ok(next)
+    }
+
+    /// What a child needs in turn; `None` if it is not there.
+    async fn child(&mut self, need: &Need) -> Result<Option<Vec<Need>>, Error> {
+        let Some(blob) = find(self.repository, need, self.certainty).await? else {
+            return Ok(None);
+        };
+        let registry = self.repository.registry();
+        let document = match registry.storage().read(&blob, registry.limits().manifest_bytes).await {
+            Ok(Some(content)) => Document::parse_stored(&content).ok(),
+            Ok(None) => return Ok(None),
+            Err(storage::Error::TooLarge { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // What others stored before may break today's rules; then it names nothing that counts.
+        document.map_or(Ok(Some(Vec::new())), |document| self.needs(&document).map(Some))
     }
 }
 
@@ -141,17 +154,12 @@ impl Need {
     }
 }
 
-enum Found {
-    Missing,
-    Blob,
-    Manifest(Bytes),
-}
-
-async fn find(repository: &Repository, need: Need, certainty: Certainty) -> Result<(Digest, Found), Error> {
+/// Where the bytes of what is needed lie; `None` if it is not there.
+async fn find(repository: &Repository, need: &Need, certainty: Certainty) -> Result<Option<Key>, Error> {
     let (registry, name, digest) = (repository.registry(), repository.name(), need.digest);
     let link = if need.is_manifest { layout::revision_link(name, &digest) } else { layout::layer_link(name, &digest) };
     let Some(target) = registry.link(&link).await? else {
-        return Ok((digest, Found::Missing));
+        return Ok(None);
     };
     let blob = layout::blob(&target);
     let metadata = match certainty {
@@ -161,15 +169,10 @@ async fn find(repository: &Repository, need: Need, certainty: Certainty) -> Resu
             None => None,
         },
     };
-    let Some(Metadata { size, .. }) = metadata else {
-        return Ok((digest, Found::Missing));
-    };
-    if size != need.size {
-        return Err(InvalidManifest::Size { digest, stated: need.size, stored: size }.into());
+    match metadata {
+        Some(metadata) if metadata.size != need.size => {
+            Err(InvalidManifest::Size { digest, stated: need.size, stored: metadata.size }.into())
+        }
+        found => Ok(found.map(|_| blob)),
     }
-    if !need.is_manifest {
-        return Ok((digest, Found::Blob));
-    }
-    let content = registry.storage().read(&blob, registry.limits().manifest_bytes).await?;
-    Ok((digest, content.map_or(Found::Missing, Found::Manifest)))
 }

@@ -1,36 +1,31 @@
 //! What a manifest says. The bytes are kept verbatim elsewhere; this is only for the rules.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
 
 use crate::{Digest, InvalidManifest, MediaType};
 
-/// A reference to some content, with its size: the descriptor of the OCI image specification.
-#[derive(Debug, Clone, PartialEq, Eq, Derive, Serialize)]
+/// A reference to some content, with its size: the descriptor of the OCI image specification, as far as the rules look
+/// into it.
+#[derive(Debug, Clone, PartialEq, Eq, Derive)]
 #[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// What it is.
+pub(crate) struct Descriptor {
     #[serde(default)]
-    pub media_type: String,
-    /// Which content.
-    pub digest: Digest,
-    /// How many bytes.
-    pub size: u64,
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
     /// Where it may be had if it is not in the registry.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
-    pub urls: Vec<String>,
-    /// For what machine it is, as it stands there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// What kind of artifact it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-    /// What is said about it.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub(crate) urls: Vec<String>,
+    #[serde(default)]
+    pub(crate) platform: Option<Platform>,
+    #[serde(default, rename = "annotations")]
+    _annotations: Option<Texts>,
 }
 
 /// For what machine an image is.
@@ -60,7 +55,6 @@ pub(crate) struct Document {
     pub(crate) subject: Option<Digest>,
     /// As the referrers API tells it.
     pub(crate) artifact_type: Option<String>,
-    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// What a manifest holds together.
@@ -83,7 +77,8 @@ struct Raw {
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+    #[serde(rename = "annotations")]
+    _annotations: Option<Texts>,
 }
 
 impl Document {
@@ -133,9 +128,17 @@ impl Document {
             content,
             subject: raw.subject.map(|subject| subject.digest),
             artifact_type: artifact_type.filter(|text| !text.is_empty()),
-            annotations: raw.annotations.unwrap_or_default(),
         })
     }
+}
+
+/// The annotations of a manifest, as many as it has.
+pub(crate) fn annotations(content: &[u8]) -> BTreeMap<String, String> {
+    #[derive(Derive)]
+    struct Annotated {
+        annotations: Option<BTreeMap<String, String>>,
+    }
+    serde_json::from_slice::<Annotated>(content).ok().and_then(|it| it.annotations).unwrap_or_default()
 }
 
 /// The media type to serve stored bytes with: what they say, or what their fields tell.
@@ -209,6 +212,31 @@ impl Kind {
     }
 }
 
+/// An object whose values are texts. It is looked at and not kept: a manifest may have hundreds of thousands of
+/// annotations, which take many times their bytes in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                while map.next_entry::<Cow<'_, str>, Cow<'_, str>>()?.is_some() {}
+                Ok(Texts)
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
 /// Go encodes an empty slice or map that was never made as `null`.
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
@@ -232,11 +260,13 @@ impl<'de> Visitor<'de> for UniqueKeys {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        let mut keys = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        // There may be hundreds of thousands of keys. Their hashes take little memory, and that two of them are the same
+        // by chance is less likely than that the machine errs.
+        let (hash, mut keys) = (RandomState::new(), HashSet::new());
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             map.next_value::<Self>()?;
-            if let Some(twice) = keys.replace(key) {
-                return Err(A::Error::custom(format_args!("the key {twice:?} stands twice in one object")));
+            if !keys.insert(hash.hash_one(&key)) {
+                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
         }
         Ok(Self)

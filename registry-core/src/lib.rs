@@ -40,9 +40,9 @@ pub use catalog::CatalogPage;
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
 pub use content::ContentStream;
 pub use digest::{Algorithm, Digest, ParseDigestError};
+pub use document::Platform;
 #[doc(hidden)]
 pub use document::is_manifest;
-pub use document::{Descriptor, Platform};
 pub use error::{BodyError, Error, InvalidManifest};
 pub use events::{Caller, Event, EventAction, EventSink, RequestOrigin};
 pub use hasher::{HashCheckpoint, Hasher};

@@ -219,12 +219,11 @@ impl<'a> Manifests<'a> {
 
     /// What a manifest of this repository says, without telling anybody that it was read; `None` if it is not there,
     /// or is not of a kind that this registry understands.
-    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<(Document, u64)>, Error> {
-        let Some(manifest) = self.find(&Reference::Digest(*digest)).await? else {
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<(Document, Bytes)>, Error> {
+        let Some(Manifest { content, .. }) = self.find(&Reference::Digest(*digest)).await? else {
             return Ok(None);
         };
-        let size = manifest.content.len() as u64;
-        Ok(Document::parse_stored(&manifest.content).ok().map(|document| (document, size)))
+        Ok(Document::parse_stored(&content).ok().map(|document| (document, content)))
     }
 
     fn registry(self) -> &'a Registry {

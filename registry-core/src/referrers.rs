@@ -7,7 +7,7 @@ use futures::stream::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::storage::{Durability, Precondition, WriteOptions};
-use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, layout};
+use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, document, layout};
 
 /// The referrers of the manifests in a repository.
 #[derive(Debug, Clone, Copy)]
@@ -103,15 +103,15 @@ impl<'a> Referrers<'a> {
 
     /// What the referrers API says of a manifest, if it is there and does refer to `subject`.
     async fn describe(&self, subject: &Digest, digest: &Digest) -> Result<Option<Referrer>, Error> {
-        let Some((document, size)) = self.0.manifests().document(digest).await? else {
+        let Some((document, content)) = self.0.manifests().document(digest).await? else {
             return Ok(None);
         };
-        Ok((document.subject == Some(*subject)).then_some(Referrer {
+        Ok((document.subject == Some(*subject)).then(|| Referrer {
             media_type: document.media_type,
             digest: *digest,
-            size,
+            size: content.len() as u64,
             artifact_type: document.artifact_type,
-            annotations: document.annotations,
+            annotations: document::annotations(&content),
         }))
     }
 
@@ -177,8 +177,8 @@ impl<'a> Referrers<'a> {
     }
 }
 
-/// How many manifests are looked into side by side.
-const CONCURRENCY: usize = 16;
+/// How many manifests are looked into side by side. Each may have 4 MiB.
+const CONCURRENCY: usize = 4;
 
 impl Referrer {
     /// About how many bytes it takes in an answer.
