@@ -134,7 +134,7 @@ impl Closure<'_> {
         };
         let registry = self.repository.registry();
         let document = match registry.storage().read(&blob, registry.limits().manifest_bytes).await {
-            Ok(Some(content)) => Document::parse_stored(&content).ok(),
+            Ok(Some(content)) => self.repository.manifests().parse(content, Document::parse_stored).await?.ok(),
             Ok(None) => return Ok(None),
             Err(storage::Error::TooLarge { .. }) => None,
             Err(error) => return Err(error.into()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 
 use crate::storage::{self, Staged};
@@ -17,49 +17,94 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Less than this is hashed where it is: the hop would cost more.
 const HASH_INLINE_BYTES: usize = 32 * 1024;
 
+/// Smaller frames are copied together: each that is kept has a price that does not depend on its bytes.
+const SMALL_BYTES: usize = 4 * 1024;
+
+/// Content on its way into staged bytes.
+pub(crate) struct Intake<'a> {
+    content: ContentStream<'a>,
+    /// What came and is not staged yet.
+    batch: Option<Batch>,
+}
+
 /// Frames that belong together, and how it goes on behind them.
+#[derive(Default)]
 struct Batch {
     frames: Vec<Bytes>,
+    small: BytesMut,
     bytes: usize,
     end: Option<Result<(), BodyError>>,
 }
 
-/// Stages all of `content`, hashing it on the way: while one batch is hashed and written the next one comes in.
-///
-/// Gives the hash of all that is staged. When the content breaks off, what came is staged and hashed, and the error
-/// says so by its `Some`; when the storage fails there is no hash to go on with.
-pub(crate) async fn stage(
-    mut content: ContentStream<'_>,
-    staged: &mut dyn Staged,
-    mut hasher: Hasher,
-    blocking: &Arc<dyn Blocking>,
-) -> (Option<Hasher>, Result<(), Error>) {
-    let mut batch = fill(&mut content).await;
-    loop {
-        if let Some(end) = batch.end.take() {
-            return match process(staged, hasher, batch.frames, batch.bytes, blocking).await {
-                Ok(hasher) => (Some(hasher), end.map_err(Error::from)),
-                Err(error) => (None, Err(error)),
-            };
+/// How staging came to a stop.
+pub(crate) enum Stop {
+    /// There is more to come; this is a moment to note how far it is.
+    Pause,
+    /// The content has ended, or broken off. What came is staged.
+    End(Result<(), BodyError>),
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(content: ContentStream<'a>) -> Self {
+        Self { content, batch: None }
+    }
+
+    /// Stages what comes, until it ends or `pause_bytes` are staged: while one batch is hashed and written the next one
+    /// comes in. Gives the hash of all that is staged.
+    ///
+    /// # Errors
+    /// If the storage fails; then there is no hash to go on with.
+    pub(crate) async fn stage(
+        &mut self,
+        staged: &mut dyn Staged,
+        mut hasher: Hasher,
+        blocking: &Arc<dyn Blocking>,
+        pause_bytes: u64,
+    ) -> Result<(Hasher, Stop), Error> {
+        let begin = staged.size();
+        let mut batch = match self.batch.take() {
+            Some(batch) => batch,
+            None => fill(&mut self.content).await,
+        };
+        loop {
+            if let Some(end) = batch.end.take() {
+                return Ok((process(staged, hasher, batch, blocking).await?, Stop::End(end)));
+            }
+            let next = fill(&mut self.content);
+            let (processed, next) = futures::join!(process(staged, hasher, batch, blocking), next);
+            (hasher, batch) = (processed?, next);
+            if staged.size() - begin >= pause_bytes {
+                self.batch = Some(batch);
+                return Ok((hasher, Stop::Pause));
+            }
         }
-        let next = fill(&mut content);
-        let (processed, next) = futures::join!(process(staged, hasher, batch.frames, batch.bytes, blocking), next);
-        match processed {
-            Ok(processed) => hasher = processed,
-            Err(error) => return (None, Err(error)),
+    }
+}
+
+impl Batch {
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        if frame.len() < SMALL_BYTES {
+            self.small.extend_from_slice(&frame);
+        } else {
+            self.join();
+            self.frames.push(frame);
         }
-        batch = next;
+    }
+
+    /// Makes one frame of the small ones.
+    fn join(&mut self) {
+        if !self.small.is_empty() {
+            self.frames.push(self.small.split().freeze());
+        }
     }
 }
 
 async fn fill(content: &mut ContentStream<'_>) -> Batch {
-    let mut batch = Batch { frames: Vec::new(), bytes: 0, end: None };
+    let mut batch = Batch::default();
     while batch.bytes < BATCH_BYTES {
         match content.next().await {
-            Some(Ok(frame)) => {
-                batch.bytes += frame.len();
-                batch.frames.push(frame);
-            }
+            Some(Ok(frame)) => batch.push(frame),
             Some(Err(error)) => {
                 batch.end = Some(Err(error));
                 break;
@@ -70,22 +115,22 @@ async fn fill(content: &mut ContentStream<'_>) -> Batch {
             }
         }
     }
+    batch.join();
     batch
 }
 
 async fn process(
     staged: &mut dyn Staged,
     hasher: Hasher,
-    frames: Vec<Bytes>,
-    bytes: usize,
+    batch: Batch,
     blocking: &Arc<dyn Blocking>,
 ) -> Result<Hasher, Error> {
-    if bytes == 0 {
+    if batch.bytes == 0 {
         return Ok(hasher);
     }
     // A clone of a frame shares its bytes.
-    let hash = hash(hasher, frames.clone(), bytes, blocking);
-    let (hasher, appended) = futures::join!(hash, staged.append(frames));
+    let hash = hash(hasher, batch.frames.clone(), batch.bytes, blocking);
+    let (hasher, appended) = futures::join!(hash, staged.append(batch.frames));
     appended?;
     Ok(hasher?)
 }
@@ -120,4 +165,29 @@ pub(crate) async fn rehash(
         hasher = hash(hasher, vec![frame], bytes, blocking).await?;
     }
     Ok(hasher)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    #[tokio::test]
+    async fn small_frames_are_put_together() {
+        let small = stream::repeat_with(|| Ok(Bytes::from_static(b"x"))).take(10_000);
+        let large = stream::once(async { Ok(Bytes::from(vec![0; SMALL_BYTES])) });
+        let after = stream::repeat_with(|| Ok(Bytes::from_static(b"y"))).take(10);
+        let batch = fill(&mut small.chain(large).chain(after).boxed()).await;
+        let lengths: Vec<_> = batch.frames.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [10_000, SMALL_BYTES, 10]);
+        assert_eq!(batch.bytes, 10_010 + SMALL_BYTES);
+        assert!(matches!(batch.end, Some(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded() {
+        let mut endless = stream::repeat_with(|| Ok(Bytes::from(vec![0; 100_000]))).boxed();
+        let batch = fill(&mut endless).await;
+        assert!(batch.end.is_none() && batch.bytes < BATCH_BYTES + 100_000);
+    }
 }

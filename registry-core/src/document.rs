@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
 
 use crate::{Digest, InvalidManifest, MediaType};
@@ -69,8 +69,7 @@ pub(crate) enum Content {
 #[derive(Derive)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
-    #[serde(default)]
-    schema_version: serde_json::Value,
+    schema_version: Option<u64>,
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Descriptor>,
@@ -84,9 +83,11 @@ struct Raw {
 impl Document {
     /// Parses and checks what is being pushed, as `media_type` says or else as the body says.
     pub(crate) fn parse(content: &[u8], media_type: Option<&MediaType>) -> Result<Self, InvalidManifest> {
-        serde_json::from_slice::<UniqueKeys>(content)?;
+        let mut json = serde_json::Deserializer::from_slice(content);
+        Unambiguous::Manifest.deserialize(&mut json)?;
+        json.end()?;
         let raw: Raw = serde_json::from_slice(content)?;
-        if raw.schema_version != 2 {
+        if raw.schema_version != Some(2) {
             return Err(InvalidManifest::SchemaVersion);
         }
         let kind = Kind::of(&raw, media_type)?;
@@ -146,15 +147,14 @@ pub(crate) fn stored_media_type(content: &[u8]) -> Option<MediaType> {
     #[derive(Derive)]
     #[serde(rename_all = "camelCase")]
     struct Head {
-        #[serde(default)]
-        schema_version: serde_json::Value,
+        schema_version: Option<u64>,
         media_type: Option<String>,
         manifests: Option<serde::de::IgnoredAny>,
     }
     let head: Head = serde_json::from_slice(content).ok()?;
     let stated = head.media_type.and_then(|text| text.parse().ok());
     stated.or_else(|| {
-        let fallback = match (head.schema_version == 1, head.manifests.is_some()) {
+        let fallback = match (head.schema_version == Some(1), head.manifests.is_some()) {
             (true, _) => MediaType::DOCKER_SCHEMA_1,
             (false, true) => MediaType::OCI_INDEX,
             (false, false) => MediaType::OCI_MANIFEST,
@@ -242,63 +242,105 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(des
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Any JSON whose objects name no key twice. Readers disagree on which of two values counts, so a manifest with
-/// both would be one thing to the registry and another to its client.
-struct UniqueKeys;
+/// Walks over any JSON, and refuses objects that name a key twice, or a known one in other letters. Readers disagree on
+/// which of two values counts, and some do not tell `layers` from `Layers`; so a manifest with both would be one thing to
+/// the registry and another to its client.
+#[derive(Clone, Copy)]
+enum Unambiguous {
+    /// The manifest itself.
+    Manifest,
+    /// A descriptor in it, or a list of them.
+    Descriptors,
+    /// What the rules do not look into.
+    Other,
+}
 
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+impl Unambiguous {
+    fn known(self) -> &'static [&'static str] {
+        match self {
+            Self::Manifest => &[
+                "schemaVersion",
+                "mediaType",
+                "artifactType",
+                "config",
+                "layers",
+                "manifests",
+                "subject",
+                "annotations",
+            ],
+            Self::Descriptors => {
+                &["mediaType", "digest", "size", "urls", "platform", "artifactType", "annotations", "data"]
+            }
+            Self::Other => &[],
+        }
+    }
+
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Manifest, "config" | "layers" | "manifests" | "subject") => Self::Descriptors,
+            _ => Self::Other,
+        }
     }
 }
 
-impl<'de> Visitor<'de> for UniqueKeys {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for Unambiguous {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // There may be hundreds of thousands of keys. Their hashes take little memory, and that two of them are the same
         // by chance is less likely than that the machine errs.
         let (hash, mut keys) = (RandomState::new(), HashSet::new());
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            map.next_value::<Self>()?;
             if !keys.insert(hash.hash_one(&key)) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
+            if let Some(known) = self.known().iter().find(|known| known.eq_ignore_ascii_case(&key) && **known != key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} looks like {known:?}")));
+            }
+            map.next_value_seed(self.below(&key))?;
         }
-        Ok(Self)
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
-        while seq.next_element::<Self>()?.is_some() {}
-        Ok(Self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(Self)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }
 
@@ -371,6 +413,9 @@ mod tests {
             image(r#","annotations":{"a":1}"#),
             image(r#","annotations":{"a":"\ud800"}"#),
             image(r#","x":NaN"#),
+            image(r#","Layers":[]"#),
+            image(r#","MANIFESTS":[]"#),
+            image("").replacen("\"digest\"", "\"Digest\":\"x\",\"digest\"", 1),
             image("") + " trailing",
             image("").replace("\"schemaVersion\":2", "\"schemaVersion\":1"),
             image("").replace("\"schemaVersion\":2", "\"schemaVersion\":\"2\""),
@@ -381,6 +426,13 @@ mod tests {
             r#"{"schemaVersion":2,"layers":[]}"#.into(),
         ] {
             assert!(pushed(&bad, MediaType::OCI_MANIFEST).is_err(), "{}", &bad[..bad.len().min(200)]);
+        }
+    }
+
+    #[test]
+    fn other_keys_may_be_written_in_any_letters() {
+        for extra in [r#","annotations":{"a":"1","A":"2","Layers":"3"}"#, r#","x":{"Layers":[],"layers":[]}"#] {
+            assert!(pushed(&image(extra), MediaType::OCI_MANIFEST).is_ok(), "{extra}");
         }
     }
 

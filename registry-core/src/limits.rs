@@ -19,6 +19,11 @@ pub struct Limits {
     pub tags_per_push: usize,
     /// How much a page of referrers may hold, in bytes, one descriptor at least; 4 MiB.
     pub referrers_page_bytes: usize,
+    /// How many bytes of manifests are looked through for one page of referrers; 32 MiB.
+    pub referrers_search_bytes: u64,
+    /// How many bytes of an upload are staged before its state is noted, so that whoever goes on after a crash hashes
+    /// no more than that again; 256 MiB.
+    pub checkpoint_bytes: u64,
     /// How many repositories are looked into for a blob to mount when the client does not say which; 1,000.
     pub mount_search: usize,
 }
@@ -31,6 +36,8 @@ impl Default for Limits {
             nesting: 32,
             tags_per_push: 64,
             referrers_page_bytes: 4 * 1024 * 1024,
+            referrers_search_bytes: 32 * 1024 * 1024,
+            checkpoint_bytes: 256 * 1024 * 1024,
             mount_search: 1_000,
         }
     }

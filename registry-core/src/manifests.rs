@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::closure::{self, Certainty};
 use crate::document::{self, Document};
-use crate::storage::WriteOptions;
+use crate::storage::{Key, WriteOptions};
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
 use crate::{layout, storage};
 
@@ -36,6 +36,9 @@ pub struct Pushed {
 
 /// How often a push that is undone by others is done again.
 const ROUNDS: usize = 3;
+
+/// More than this is parsed off the async worker: some 200 microseconds.
+const PARSE_INLINE_BYTES: usize = 64 * 1024;
 
 /// More than this is hashed off the async worker: some 30 microseconds.
 const HASH_INLINE_BYTES: usize = 64 * 1024;
@@ -101,7 +104,8 @@ impl<'a> Manifests<'a> {
     /// # Errors
     /// [`Error::ManifestInvalid`], [`Error::ManifestTooLarge`], [`Error::DigestMismatch`], [`Error::TooManyTags`] and
     /// [`Error::ReferencesUnknown`] refuse the push before anything is readable; [`Error::Contended`] asks for
-    /// another try.
+    /// another try. When content that the manifest needs is deleted at the very same time, or the storage fails, the
+    /// manifest may be readable by its digest, never by a tag.
     pub async fn put(
         &self,
         reference: &Reference,
@@ -118,7 +122,9 @@ impl<'a> Manifests<'a> {
             return Err(Error::TooManyTags { limit: limits.tags_per_push });
         }
         let (digest, content) = self.digest(reference, content).await?;
-        let document = Document::parse(&content, media_type)?;
+        let media_type = media_type.cloned();
+        let document =
+            self.parse(content.clone(), move |content| Document::parse(content, media_type.as_ref())).await??;
         closure::check(self.0, &document, Certainty::Present).await?;
 
         self.store(&digest, &content).await?;
@@ -171,19 +177,29 @@ impl<'a> Manifests<'a> {
         self.registry().storage().create_directory(&layout::layers(self.name())).await?;
         for _ in 0..ROUNDS {
             self.registry().write_link(&link, digest).await?;
-            if let Some(subject) = &document.subject {
-                self.0.referrers().add(subject, digest).await?;
-            }
             closure::check(self.0, document, Certainty::Durable).await?;
             let there = self.registry().storage().confirm(&layout::blob(digest)).await?;
             there.ok_or(Error::Contended)?;
-            self.0.tags().set(tags, digest).await?;
-            // A delete of the same manifest meanwhile took the link away again.
-            if self.registry().link(&link).await?.is_some() {
+            // A delete of the same manifest may have taken the link away, or a collector may do so now.
+            if self.reach(document, digest, &link, tags).await? && self.registry().link(&link).await?.is_some() {
                 return Ok(());
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Makes an announced manifest reachable, by its subject and by tags, unless a delete has come in between. It comes
+    /// either before or after a delete of the same manifest, never in its middle.
+    async fn reach(&self, document: &Document, digest: &Digest, link: &Key, tags: &[Tag]) -> Result<bool, Error> {
+        let _order = self.0.lock_tags().await;
+        if self.registry().link(link).await?.is_none() {
+            return Ok(false);
+        }
+        if let Some(subject) = &document.subject {
+            self.0.referrers().add(subject, digest).await?;
+        }
+        self.0.tags().set(tags, digest).await?;
+        Ok(true)
     }
 
     /// Deletes a manifest and every tag that points to it, or only a tag.
@@ -196,6 +212,7 @@ impl<'a> Manifests<'a> {
             Reference::Tag(tag) => return self.0.tags().delete(tag).await,
             Reference::Digest(digest) => digest,
         };
+        let _order = self.0.lock_tags().await;
         let link = layout::revision_link(self.name(), digest);
         let unknown = || Error::ManifestUnknown { reference: reference.clone() };
         let target = self.registry().link(&link).await?.ok_or_else(unknown)?;
@@ -210,11 +227,25 @@ impl<'a> Manifests<'a> {
         Ok(())
     }
 
+    /// Looks into a manifest. A large one takes time and many times its bytes in memory, so that happens off the async
+    /// worker, and to few at once.
+    pub(crate) async fn parse<T: Send + 'static>(
+        &self,
+        content: Bytes,
+        parse: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        if content.len() <= PARSE_INLINE_BYTES {
+            return Ok(parse(&content));
+        }
+        let _turn = self.registry().parsing().acquire().await;
+        Ok(self.registry().blocking().run(move || parse(&content)).await?)
+    }
+
     /// What a stored manifest refers to, if it can be read.
     async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
-        let content = self.stored(digest).await?;
-        let document = content.and_then(|content| Document::parse_stored(&content).ok());
-        Ok(document.and_then(|document| document.subject))
+        let Some(content) = self.stored(digest).await? else { return Ok(None) };
+        let document = self.parse(content, Document::parse_stored).await?;
+        Ok(document.ok().and_then(|document| document.subject))
     }
 
     /// What a manifest of this repository says, without telling anybody that it was read; `None` if it is not there,
@@ -223,7 +254,8 @@ impl<'a> Manifests<'a> {
         let Some(Manifest { content, .. }) = self.find(&Reference::Digest(*digest)).await? else {
             return Ok(None);
         };
-        Ok(Document::parse_stored(&content).ok().map(|document| (document, content)))
+        let document = self.parse(content.clone(), Document::parse_stored).await?;
+        Ok(document.ok().map(|document| (document, content)))
     }
 
     fn registry(self) -> &'a Registry {

@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use crate::storage::{Durability, Precondition, WriteOptions};
-use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, document, layout};
+use crate::document::{self, Document};
+use crate::storage::{self, Durability, Precondition, WriteOptions};
+use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, layout};
 
 /// The referrers of the manifests in a repository.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +42,8 @@ fn as_text<S: serde::Serializer>(media_type: &MediaType, serializer: S) -> Resul
 pub struct ReferrerPage {
     /// The referrers, ordered by digest.
     pub referrers: Vec<Referrer>,
-    /// Whether there are more behind the last one.
-    pub more: bool,
+    /// What to go on behind, if there may be more. A page that looked through much and found little may be short.
+    pub next: Option<Digest>,
 }
 
 impl<'a> Referrers<'a> {
@@ -68,19 +69,24 @@ impl<'a> Referrers<'a> {
         let mut digests = self.index(subject).await?;
         digests.retain(|digest| after.is_none_or(|after| digest > after));
         let mut page = ReferrerPage::default();
-        let mut bytes = 0;
-        for digest in digests {
-            let Some(referrer) = self.describe(subject, &digest).await? else { continue };
-            if artifact_type.is_some_and(|wanted| referrer.artifact_type.as_deref() != Some(wanted)) {
-                continue;
-            }
-            bytes += referrer.bytes();
-            let full = page.referrers.len() == limit || bytes > self.registry().limits().referrers_page_bytes;
-            if full && (limit == 0 || !page.referrers.is_empty()) {
-                page.more = limit > 0;
+        let (mut page_bytes, mut searched_bytes, mut last) = (0, 0, None);
+        let limits = self.registry().limits();
+        for digest in digests.into_iter().take_while(|_| limit > 0) {
+            if page.referrers.len() == limit || searched_bytes > limits.referrers_search_bytes {
+                page.next = last;
                 break;
             }
-            page.referrers.push(referrer);
+            let (referrer, size) = self.describe(subject, &digest, artifact_type).await?;
+            searched_bytes += size;
+            if let Some(referrer) = referrer {
+                page_bytes += referrer.bytes();
+                if page_bytes > limits.referrers_page_bytes && !page.referrers.is_empty() {
+                    page.next = last;
+                    break;
+                }
+                page.referrers.push(referrer);
+            }
+            last = Some(digest);
         }
         Ok(page)
     }
@@ -101,18 +107,25 @@ impl<'a> Referrers<'a> {
         Ok(digests)
     }
 
-    /// What the referrers API says of a manifest, if it is there and does refer to `subject`.
-    async fn describe(&self, subject: &Digest, digest: &Digest) -> Result<Option<Referrer>, Error> {
+    /// What the referrers API says of a manifest, if it is there, does refer to `subject` and is of the type that is
+    /// asked for; and how many bytes were looked through for that.
+    async fn describe(
+        &self,
+        subject: &Digest,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<(Option<Referrer>, u64), Error> {
         let Some((document, content)) = self.0.manifests().document(digest).await? else {
-            return Ok(None);
+            return Ok((None, 0));
         };
-        Ok((document.subject == Some(*subject)).then(|| Referrer {
-            media_type: document.media_type,
-            digest: *digest,
-            size: content.len() as u64,
-            artifact_type: document.artifact_type,
-            annotations: document::annotations(&content),
-        }))
+        let size = content.len() as u64;
+        let wanted = artifact_type.is_none_or(|wanted| document.artifact_type.as_deref() == Some(wanted));
+        if document.subject != Some(*subject) || !wanted {
+            return Ok((None, size));
+        }
+        let annotations = self.0.manifests().parse(content, document::annotations).await?;
+        let Document { media_type, artifact_type, .. } = document;
+        Ok((Some(Referrer { media_type, digest: *digest, size, artifact_type, annotations }), size))
     }
 
     /// Notes that a manifest refers to `subject`.
@@ -146,7 +159,7 @@ impl<'a> Referrers<'a> {
             while let Some((referrer, of)) = subjects.try_next().await? {
                 let Some(of) = of else { continue };
                 if let Err(error) = self.index_one(&of, &referrer).await {
-                    tracing::warn!(%error, repository = %self.name(), %referrer, "a referrer cannot be indexed");
+                    tracing::debug!(%error, repository = %self.name(), %referrer, "a referrer cannot be indexed");
                     complete = false;
                     unindexed.extend((of == *subject).then_some(referrer));
                 }
@@ -159,11 +172,14 @@ impl<'a> Referrers<'a> {
     }
 
     async fn index_one(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+        if self.registry().is_read_only() {
+            return Err(storage::Error::Unsupported { capability: "be written in a read-only registry" }.into());
+        }
         let key = layout::referrer_link(self.name(), subject, referrer);
         // It can be made again at any time, so it need not survive a power cut.
         let options = WriteOptions { precondition: Precondition::Absent, durability: Durability::Volatile };
         match self.registry().storage().write(&key, layout::link(referrer), options).await {
-            Ok(()) | Err(crate::storage::Error::Exists { .. }) => Ok(()),
+            Ok(()) | Err(storage::Error::Exists { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Storage, WriteOptions};
@@ -47,9 +47,14 @@ struct Inner {
     events: Option<Arc<dyn EventSink>>,
     limits: Limits,
     validation: Validation,
+    read_only: bool,
     tag_locks: TagLocks,
+    parsing: Semaphore,
     indexed: Indexed,
 }
+
+/// How many large manifests are looked into at once: one of 4 MiB may take some 50 MiB meanwhile.
+const PARSED_AT_ONCE: usize = 2;
 
 /// Puts a [`Registry`] together.
 #[derive(Debug)]
@@ -93,6 +98,13 @@ impl RegistryBuilder {
         self
     }
 
+    /// Reads write nothing, not even an index that can be made again; off by default. Operations that change something
+    /// are for the embedder to refuse.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.0.read_only = read_only;
+        self
+    }
+
     /// The registry.
     #[must_use]
     pub fn build(self) -> Registry {
@@ -111,7 +123,9 @@ impl Registry {
             events: None,
             limits: Limits::default(),
             validation: Validation::default(),
+            read_only: false,
             tag_locks: TagLocks::default(),
+            parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
         })
     }
@@ -150,6 +164,14 @@ impl Registry {
 
     pub(crate) fn validation(&self) -> &Validation {
         &self.0.validation
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    pub(crate) fn parsing(&self) -> &Semaphore {
+        &self.0.parsing
     }
 
     pub(crate) fn indexed(&self) -> &Indexed {

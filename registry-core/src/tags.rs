@@ -78,9 +78,8 @@ impl<'a> Tags<'a> {
         Ok(live.then_some(digest))
     }
 
-    /// Makes tags point to a manifest that is in the repository.
+    /// Makes tags point to a manifest. The caller holds the tags of the repository.
     pub(crate) async fn set(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
-        let _order = self.0.lock_tags().await;
         for tag in tags {
             self.registry().write_link(&layout::tag_index(self.name(), tag, digest), digest).await?;
             self.registry().write_link(&layout::tag_current(self.name(), tag), digest).await?;
@@ -102,18 +101,18 @@ impl<'a> Tags<'a> {
         Ok(())
     }
 
-    /// Deletes every tag that points to a manifest, and tells which.
+    /// Deletes every tag that points to a manifest. The caller holds the tags of the repository.
     pub(crate) async fn delete_those_of(&self, digest: &Digest) -> Result<(), Error> {
-        let mut entries = self.registry().entries(layout::tags(self.name()), None);
-        while let Some(entry) = entries.try_next().await? {
-            let Ok(tag) = entry.name.parse::<Tag>() else { continue };
-            let current = layout::tag_current(self.name(), &tag);
-            if self.registry().link(&current).await? != Some(*digest) {
-                continue;
-            }
-            let _order = self.0.lock_tags().await;
-            // The tag may have moved on between the look and the lock.
-            if self.registry().link(&current).await? == Some(*digest) {
+        let entries = self.registry().entries(layout::tags(self.name()), None);
+        let tags = entries.try_filter_map(|entry| async move { Ok(entry.name.parse::<Tag>().ok()) });
+        let targets = tags.map(|tag| async move {
+            let tag = tag?;
+            let target = self.registry().link(&layout::tag_current(self.name(), &tag)).await?;
+            Ok::<_, Error>((tag, target))
+        });
+        let mut targets = targets.buffered(CONCURRENCY).boxed();
+        while let Some((tag, target)) = targets.try_next().await? {
+            if target == Some(*digest) {
                 self.remove(&tag).await?;
             }
         }

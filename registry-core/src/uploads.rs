@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures::stream::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::content::{self, ContentStream};
+use crate::content::{self, ContentStream, Intake, Stop};
 use crate::storage::{self, Deletion, Durability, Precondition, StageMode, Staged, WriteOptions};
 use crate::{
-    Algorithm, BlobInfo, Digest, Error, EventAction, HashCheckpoint, Hasher, Registry, Repository, RepositoryName,
-    UploadId, layout,
+    Algorithm, BlobInfo, BodyError, Digest, Error, EventAction, HashCheckpoint, Hasher, Registry, Repository,
+    RepositoryName, UploadId, layout,
 };
 
 /// The uploads of a repository.
@@ -88,16 +88,9 @@ impl<'a> Uploads<'a> {
         content: ContentStream<'_>,
     ) -> Result<UploadStatus, Error> {
         let (mut staged, hasher) = self.resume(id, offset).await?;
-        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
-        let kept = match hasher {
-            // The hash vouches for the bytes, so they are made durable before it.
-            Some(hasher) => match staged.sync().await {
-                Ok(()) => self.save(id, staged.size(), &hasher).await,
-                Err(error) => Err(error.into()),
-            },
-            None => Ok(()),
-        };
-        outcome.and(kept)?;
+        let (hasher, end) = self.take_in(id, &mut *staged, hasher, content).await?;
+        self.note(id, &mut *staged, &hasher).await?;
+        end?;
         Ok(UploadStatus { id: *id, size: staged.size() })
     }
 
@@ -116,12 +109,11 @@ impl<'a> Uploads<'a> {
         content: ContentStream<'_>,
     ) -> Result<BlobInfo, Error> {
         let (mut staged, hasher) = self.resume(id, offset).await?;
-        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
-        if let (Some(hasher), Err(_)) = (&hasher, &outcome) {
-            staged.sync().await?;
-            self.save(id, staged.size(), hasher).await?;
+        let (hasher, end) = self.take_in(id, &mut *staged, hasher, content).await?;
+        if end.is_err() {
+            self.note(id, &mut *staged, &hasher).await?;
         }
-        outcome?;
+        end?;
         self.commit(id, staged, hasher, digest).await
     }
 
@@ -133,12 +125,19 @@ impl<'a> Uploads<'a> {
         let id = self.fresh_id();
         let mut staged = self.create(&id).await?;
         let hasher = Hasher::new(digest.algorithm());
-        let (hasher, outcome) = content::stage(content, &mut *staged, hasher, self.registry().blocking()).await;
-        if let Err(error) = outcome {
-            self.discard(&id, staged).await?;
-            return Err(error);
+        let blocking = self.registry().blocking();
+        let taken_in = match Intake::new(content).stage(&mut *staged, hasher, blocking, u64::MAX).await {
+            Ok((_, Stop::End(Err(error)))) => Err(error.into()),
+            Ok((hasher, _)) => Ok(hasher),
+            Err(error) => Err(error),
+        };
+        match taken_in {
+            Ok(hasher) => self.commit(&id, staged, hasher, digest).await,
+            Err(error) => {
+                self.discard(&id, staged).await?;
+                Err(error)
+            }
         }
-        self.commit(&id, staged, hasher, digest).await
     }
 
     /// Ends an upload and drops its bytes.
@@ -192,6 +191,39 @@ impl<'a> Uploads<'a> {
         Ok(self.registry().storage().write(&key, Bytes::from(content), VOLATILE).await?)
     }
 
+    /// Stages all of `content`, and notes from time to time how far it is, so that whoever goes on after a crash has
+    /// little to hash again.
+    async fn take_in(
+        &self,
+        id: &UploadId,
+        staged: &mut dyn Staged,
+        mut hasher: Hasher,
+        content: ContentStream<'_>,
+    ) -> Result<(Hasher, Result<(), BodyError>), Error> {
+        let mut intake = Intake::new(content);
+        let pause_bytes = self.registry().limits().checkpoint_bytes;
+        loop {
+            let stop;
+            (hasher, stop) = match intake.stage(staged, hasher, self.registry().blocking(), pause_bytes).await {
+                // Somebody else was faster, or a crash cut off the end of an upload whose bytes are a blob already.
+                Err(Error::Storage(storage::Error::Busy { .. })) => {
+                    return Err(Error::OffsetMismatch { size: staged.size() });
+                }
+                taken_in => taken_in?,
+            };
+            match stop {
+                Stop::Pause => self.note(id, staged, &hasher).await?,
+                Stop::End(end) => return Ok((hasher, end)),
+            }
+        }
+    }
+
+    /// Notes how far an upload is. The hash vouches for the bytes, so they are made durable before it.
+    async fn note(&self, id: &UploadId, staged: &mut dyn Staged, hasher: &Hasher) -> Result<(), Error> {
+        staged.sync().await?;
+        self.save(id, staged.size(), hasher).await
+    }
+
     /// Opens an upload at `offset`, with the hash of what it has.
     async fn resume(&self, id: &UploadId, offset: Option<u64>) -> Result<(Box<dyn Staged>, Hasher), Error> {
         self.load(id).await?;
@@ -234,16 +266,13 @@ impl<'a> Uploads<'a> {
         &self,
         id: &UploadId,
         mut staged: Box<dyn Staged>,
-        hasher: Option<Hasher>,
+        mut hasher: Hasher,
         digest: &Digest,
     ) -> Result<BlobInfo, Error> {
-        let hasher = match hasher {
-            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher,
-            _ => {
-                let fresh = Hasher::new(digest.algorithm());
-                content::rehash(&mut *staged, 0, fresh, self.registry().blocking()).await?
-            }
-        };
+        if hasher.algorithm() != digest.algorithm() {
+            let fresh = Hasher::new(digest.algorithm());
+            hasher = content::rehash(&mut *staged, 0, fresh, self.registry().blocking()).await?;
+        }
         let computed = hasher.finish();
         if computed != *digest {
             self.discard(id, staged).await?;
@@ -284,11 +313,7 @@ impl<'a> Uploads<'a> {
 
     /// Ends an upload if it started before `deadline` and nobody is adding to it; tells whether it did, or would.
     async fn expire(&self, id: &UploadId, deadline: SystemTime, dry_run: bool) -> Result<bool, Error> {
-        let key = layout::upload_started_at(self.name(), id);
-        let Some(started_at) = self.registry().storage().read(&key, 64).await? else {
-            return Ok(false);
-        };
-        let started_at = std::str::from_utf8(&started_at).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
+        let started_at = self.started_at(id).await?;
         if started_at.is_none_or(|started_at| started_at >= deadline) {
             return Ok(false);
         }
@@ -305,6 +330,21 @@ impl<'a> Uploads<'a> {
             Err(Error::OffsetMismatch { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// When an upload started, as it says itself. A power cut may have left that empty; then when it was last touched.
+    async fn started_at(&self, id: &UploadId) -> Result<Option<SystemTime>, Error> {
+        let storage = self.registry().storage();
+        let key = layout::upload_started_at(self.name(), id);
+        let said = storage.read(&key, STATE_LIMIT_BYTES).await?.unwrap_or_default();
+        let said = std::str::from_utf8(&said).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
+        let mut touched = said;
+        for key in [key, layout::upload_data(self.name(), id)] {
+            if touched.is_none() {
+                touched = storage.stat(&key).await?.and_then(|metadata| metadata.modified);
+            }
+        }
+        Ok(touched)
     }
 
     fn registry(self) -> &'a Registry {

@@ -141,7 +141,8 @@ pub trait Staged: fmt::Debug + Send + Sync {
     /// [`sync`](Self::sync) returned.
     ///
     /// # Errors
-    /// [`Error::NoSpace`], [`Error::Busy`] (another writer was faster), or what the backend says. After an error
+    /// [`Error::NoSpace`], [`Error::Busy`] (another writer was faster, or the bytes are published), or what the backend
+    /// says. After an error
     /// [`size`](Self::size) tells what is kept.
     async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), Error>;
 

@@ -316,6 +316,37 @@ async fn a_delete_in_the_middle_of_a_push_does_not_undo_it() {
 }
 
 #[tokio::test]
+async fn a_push_in_the_middle_of_a_delete_is_not_undone() {
+    let world = World::new();
+    let repository = world.at("a");
+    push_image(&repository, "subject").await;
+    let manifest = crate::world::with_subject(image(&[]), &image(&[]));
+    let digest = put(&repository, "1", &manifest).await.unwrap().digest;
+    // The delete has taken the link away and begins to look for tags.
+    let mut gate = world.storage.hold(OperationKind::List);
+    let delete = tokio::spawn({
+        let repository = repository.clone();
+        async move { repository.manifests().delete(&digest.into()).await }
+    });
+    assert!(gate.arrived().await);
+    let push = tokio::spawn({
+        let (repository, manifest) = (repository.clone(), manifest.clone());
+        async move { put(&repository, "2", &manifest).await }
+    });
+    let link = layout::revision_link(repository.name(), &digest);
+    while world.storage.stat(&link).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    delete.await.unwrap().unwrap();
+    push.await.unwrap().unwrap();
+    assert_eq!(repository.manifests().get(&"2".parse().unwrap()).await.unwrap().digest, digest);
+    assert!(repository.manifests().get(&"1".parse().unwrap()).await.is_err());
+    let referrers = repository.referrers().list(&digest_of(&image(&[])), None, None, 10).await.unwrap().referrers;
+    assert_eq!(referrers.len(), 1);
+}
+
+#[tokio::test]
 async fn a_manifest_with_many_layers_is_taken() {
     let world = World::new();
     let repository = world.at("a");

@@ -29,7 +29,7 @@ async fn are_described_as_the_specification_says() {
         assert_eq!(pushed.subject, Some(digest_of(&subject)));
     }
     let page = list(&world, &digest_of(&subject), None).await;
-    assert!(!page.more);
+    assert_eq!(page.next, None);
     let mut found = serde_json::to_value(&page.referrers).unwrap();
     let mut expected = json!([
         { "mediaType": MediaType::OCI_MANIFEST, "digest": digest_of(&artifact), "size": artifact.to_string().len(),
@@ -73,13 +73,13 @@ async fn are_filtered_and_paged() {
     assert!(even.iter().all(|referrer| referrer.artifact_type.as_deref() == Some("x/even")));
     assert!(list(&world, &subject, Some("x/none")).await.referrers.is_empty());
 
-    let mut found = Vec::new();
+    let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let after = found.last().map(|referrer: &registry_core::Referrer| referrer.digest);
         let page = repository.referrers().list(&subject, None, after.as_ref(), 3).await.unwrap();
-        assert!(page.referrers.len() == 3 || !page.more);
+        assert!(page.referrers.len() == 3 || page.next.is_none());
         found.extend(page.referrers);
-        if !page.more {
+        after = page.next;
+        if after.is_none() {
             break;
         }
     }
@@ -104,7 +104,47 @@ async fn a_page_is_bounded_in_bytes() {
     }
     let page = list(&world, &digest_of(&subject), None).await;
     assert_eq!(page.referrers.len(), 1);
-    assert!(page.more);
+    assert_eq!(page.next, Some(page.referrers[0].digest));
+}
+
+#[tokio::test]
+async fn a_page_looks_through_a_bounded_amount() {
+    let world = World::with(|builder| {
+        let mut limits = Limits::default();
+        limits.referrers_search_bytes = 1_500;
+        builder.limits(limits)
+    });
+    let repository = world.at("a");
+    push_image(&repository, "1").await;
+    let subject = image(&[]);
+    for number in 0..9 {
+        let artifact_type = if number == 4 { "x/rare" } else { "x/frequent" };
+        put(&repository, &format!("s{number}"), &signature(number, artifact_type, &subject)).await.unwrap();
+    }
+    let (mut found, mut after, mut pages) = (0, None, 0);
+    loop {
+        let page = repository.referrers().list(&digest_of(&subject), Some("x/rare"), after.as_ref(), 10).await.unwrap();
+        found += page.referrers.len();
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, 1);
+    assert!(pages > 1 && pages < 9, "{pages} pages");
+}
+
+#[tokio::test]
+async fn a_read_only_registry_writes_nothing() {
+    let world = World::with(|builder| builder.read_only(true));
+    let subject = image(&[]);
+    push_behind(&world, &signature(1, "x/y", &subject)).await;
+    let before = world.keys(&layout::root()).await;
+    for _ in 0..2 {
+        assert_eq!(list(&world, &digest_of(&subject), None).await.referrers.len(), 1);
+    }
+    assert_eq!(world.keys(&layout::root()).await, before);
 }
 
 #[tokio::test]

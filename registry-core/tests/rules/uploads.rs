@@ -124,6 +124,32 @@ async fn another_process_goes_on_without_hashing_again() {
 }
 
 #[tokio::test]
+async fn a_crash_in_the_middle_of_a_large_chunk_leaves_little_to_hash_again() {
+    let world = World::with(|builder| {
+        let mut limits = registry_core::Limits::default();
+        limits.checkpoint_bytes = 2_000_000;
+        builder.limits(limits)
+    });
+    let repository = world.at("a");
+    let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let frames = stream::repeat_with(|| Ok(Bytes::from(vec![7; 100_000]))).take(50).chain(stream::pending()).boxed();
+    let uploads = repository.uploads();
+    let append = uploads.append(&id, None, frames);
+    let state = layout::upload_state(&"a".parse().unwrap(), &id);
+    let noted = async {
+        while world.offset_in(&state).await < 2_000_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The process ends while the client still sends.
+    futures::future::select(std::pin::pin!(append), std::pin::pin!(noted)).await;
+    let size = repository.uploads().status(&id).await.unwrap().size;
+    let rest = 5_000_000 - usize::try_from(size).unwrap();
+    let digest = sha256(&vec![7; 5_000_000]);
+    repository.uploads().finish(&id, &digest, Some(size), content(vec![7; rest])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_hash_state_that_is_unknown_or_too_far_is_made_again() {
     let world = World::new();
     let repository = world.at("a");
@@ -234,6 +260,10 @@ async fn old_uploads_expire_and_young_ones_stay() {
     assert_eq!(world.registry.expire_uploads(7 * DAY, false).await.unwrap(), []);
     assert!(world.at_as("a/b", "alice").uploads().status(&old).await.is_err());
     assert!(world.at("a").uploads().status(&young).await.is_ok());
+    // What does not say when it started is as old as it was last touched.
+    world.clock.advance(8 * DAY.as_secs());
+    let expired = world.registry.expire_uploads(7 * DAY, true).await.unwrap();
+    assert!(expired.contains(&("a".parse().unwrap(), stray)), "{expired:?}");
     // An age beyond the beginning of time makes nothing old.
     assert_eq!(world.registry.expire_uploads(Duration::MAX, false).await.unwrap(), []);
 }
@@ -277,6 +307,11 @@ impl World {
     async fn delete(&self, key: &registry_core::storage::Key) {
         use registry_core::storage::Storage as _;
         self.storage.delete(key).await.unwrap();
+    }
+
+    async fn offset_in(&self, key: &registry_core::storage::Key) -> u64 {
+        let state: serde_json::Value = serde_json::from_slice(&self.read(key).await).unwrap();
+        state["offset"].as_u64().unwrap()
     }
 
     async fn read(&self, key: &registry_core::storage::Key) -> Bytes {

@@ -68,8 +68,9 @@ impl World {
     }
 
     pub(crate) fn with(adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
-        let storage = Arc::new(Faulty::new(Arc::new(Memory::new())));
         let (clock, journal, random) = (Arc::<ManualClock>::default(), Arc::<Journal>::default(), Arc::default());
+        let storage = Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        let storage = Arc::new(Faulty::new(Arc::new(storage)));
         let registry = build(&storage, &clock, &journal, &random, adjust);
         Self { storage, clock, journal, registry, random }
     }

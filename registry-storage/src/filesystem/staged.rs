@@ -97,7 +97,10 @@ impl Shared {
         *last = call;
         let done = work(writer);
         self.size.store(writer.size, Ordering::Release);
-        done.map_err(|error| Error::from_io(&self.key, error))
+        done.map_err(|error| match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(Refused::Published) => Error::Busy { key: self.key.clone() },
+            _ => Error::from_io(&self.key, error),
+        })
     }
 }
 
