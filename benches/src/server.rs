@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use registry_auth::Anonymous;
@@ -130,11 +130,13 @@ impl Server {
         let name = name()?;
         let storage = self.service.registry().storage();
         let options = WriteOptions { durability: Durability::Volatile, ..WriteOptions::default() };
-        let writes = (1..count).map(|number| {
-            let key = tag(number).map(|tag| layout::tag_current(&name, &tag));
-            async move { storage.write(&key?, layout::link(&digest), options).await.map_err(io::Error::other) }
-        });
-        self.runtime.block_on(stream::iter(writes).buffer_unordered(32).try_collect())
+        self.runtime.block_on(async {
+            for number in 1..count {
+                let key = layout::tag_current(&name, &tag(number)?);
+                storage.write(&key, layout::link(&digest), options).await.map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
     }
 
     fn repository(&self) -> io::Result<Repository> {
