@@ -65,7 +65,8 @@ pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
         #[cfg(feature = "s3")]
         Driver::S3(config) => (Arc::new(bucket(config)?), None),
     };
-    let registry = Registry::builder(storage).validation(config.validation.clone()).build();
+    let registry =
+        Registry::builder(storage).validation(config.validation.clone()).read_only(config.storage.read_only).build();
     Ok(Assembled { registry, lock })
 }
 

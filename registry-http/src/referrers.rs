@@ -38,9 +38,9 @@ pub(crate) async fn list(call: &Call, at: Authorized<ReferrersAt>) -> Answer {
     if artifact_type.is_some() {
         head = head.header(header::FILTERS_APPLIED, "artifactType");
     }
-    if let (true, Some(last)) = (page.more, page.referrers.last()) {
+    if let Some(last) = page.next {
         let path = format!("{}/v2/{}/referrers/{subject}", call.settings.prefix.as_str(), repository.name());
-        let (last, limit) = (last.digest.to_string(), limit.to_string());
+        let (last, limit) = (last.to_string(), limit.to_string());
         let filter = artifact_type.map(|artifact_type| ("artifactType", artifact_type));
         let parameters: Vec<_> = filter.into_iter().chain([("last", last.as_str()), ("n", limit.as_str())]).collect();
         head = head.header(LINK, link_to_next(&path, &parameters));
