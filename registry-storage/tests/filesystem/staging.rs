@@ -19,7 +19,7 @@ async fn published_bytes_never_change_through_their_first_name() {
     for mode in [StageMode::Resume, StageMode::Create] {
         let mut found = ground.storage.stage(&key(UPLOAD), mode).await.unwrap().unwrap();
         assert_eq!(found.size(), 5);
-        assert!(matches!(found.append(vec!["!".into()]).await, Err(Error::Failed { .. })));
+        assert!(matches!(found.append(vec!["!".into()]).await, Err(Error::Busy { .. })));
         let frames: Vec<_> = found.read(0).await.unwrap().try_collect().await.unwrap();
         assert_eq!(frames.concat(), b"whole");
         found.publish(&key(BLOB)).await.unwrap();
