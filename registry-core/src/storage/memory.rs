@@ -111,10 +111,9 @@ impl Storage for Memory {
     }
 
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
-        let below = Place::below(prefix);
         let mut state = lock(&self.state);
-        state.objects.retain(|place, _| !place.starts_with(&below));
-        state.staged.retain(|place, _| !place.starts_with(&below));
+        remove_below(&mut state.objects, prefix);
+        remove_below(&mut state.staged, prefix);
         Ok(Deletion::Acked)
     }
 
@@ -209,9 +208,14 @@ impl Place {
         place.push(SEPARATOR);
         place
     }
+}
 
-    fn starts_with(&self, below: &str) -> bool {
-        self.0.starts_with(below)
+/// Removes all below a prefix, and looks at nothing else.
+fn remove_below<V>(places: &mut BTreeMap<Place, V>, prefix: &Key) {
+    let end = Place(format!("{}{BEHIND}", Place::of(prefix).0));
+    let below: Vec<Place> = places.range(Place(Place::below(prefix))..end).map(|(place, _)| place.clone()).collect();
+    for place in below {
+        places.remove(&place);
     }
 }
 

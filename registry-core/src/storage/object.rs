@@ -204,7 +204,9 @@ impl FileSpan {
 /// # Errors
 /// What the operating system says.
 pub fn read_small(file: &mut File, limit_bytes: u64) -> io::Result<Option<Bytes>> {
-    let mut content = Vec::new();
+    // With room for all of it and one byte, it is read in one go, and a second one finds the end.
+    let size = file.metadata()?.len().min(limit_bytes).saturating_add(1);
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
     Ok((content.len() as u64 <= limit_bytes).then(|| content.into()))
 }
