@@ -117,6 +117,7 @@ pub fn service(registry: Registry, config: &Config) -> RegistryService {
         .read_only(config.storage.read_only)
         .deletes(config.storage.delete)
         .relative_urls(config.http.relative_urls)
+        .trust_forwarded(config.http.trust_forwarded)
         .prefix(config.http.prefix.clone())
         .headers(config.http.headers.clone())
         .catalog_limit(config.limits.catalog_entries)

@@ -12,6 +12,8 @@ pub mod command;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod descriptors;
+#[doc(hidden)]
 pub mod listen;
 #[doc(hidden)]
 pub mod schedule;

@@ -19,7 +19,7 @@ use crate::access_log::{AccessLog, AccessLogged, Writing};
 use crate::assemble::{self, Assembled};
 use crate::config::{Config, Parsed};
 use crate::listen::{self, Listening, Place};
-use crate::{schedule, telemetry};
+use crate::{descriptors, schedule, telemetry};
 
 /// How long the program waits at its end for work that blocks, such as a write to the disk.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -104,6 +104,7 @@ fn options(config: &Config) -> ServeOptions {
     let mut options = ServeOptions::default();
     options.drain_timeout = config.http.drain_timeout;
     options.h2c = config.http.h2c;
+    options.max_connections = descriptors::connections(options.max_connections);
     options
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The names and the order are those of CNCF Distribution: `REGISTRY_HTTP_ADDR` sets `http.addr`, the variables are
 //! applied in the order of their names, so that a short one (`REGISTRY_STORAGE=inmemory`, which replaces the whole
-//! section) comes before the longer ones that build on it, and a value is YAML. The name of each part is matched
-//! without regard to case. With `_FILE` behind the name, the value is the content of that file, word for word.
+//! section) comes before the longer ones that build on it, and a value is YAML. A variable sets the key of that name in
+//! lower case, as all keys are written; only headers and log fields, which may be called anything, are matched without
+//! regard to case. With `_FILE` behind the name, the value is the content of that file, word for word.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -64,6 +65,10 @@ pub(super) fn apply(
             report.warn(&source.name, "not a known setting, and ignored");
             continue;
         }
+        if is_service_link(&setting, &source.value) {
+            report.warn(&source.name, "looks like the address of a service in a cluster, and is ignored");
+            continue;
+        }
         match source.value(read_file).and_then(|value| set(document, &path, value)) {
             Ok(path) => report.set_by(&path, &source.name),
             Err(reason) => report.unreadable(&source.name, reason),
@@ -108,6 +113,21 @@ fn by_setting(variables: impl IntoIterator<Item = (String, String)>) -> BTreeMap
     settings
 }
 
+/// Whether a cluster set this of its own accord, for a service that is called like a section: `registry-http` brings
+/// `REGISTRY_HTTP_PORT=tcp://…`, `REGISTRY_HTTP_PORT_5000_TCP_ADDR` and `REGISTRY_HTTP_SERVICE_HOST`.
+fn is_service_link(setting: &str, value: &str) -> bool {
+    let setting = setting.to_ascii_uppercase();
+    let address = value.starts_with("tcp://") || value.starts_with("udp://");
+    setting.ends_with("_SERVICE_HOST")
+        || setting.contains("_SERVICE_PORT")
+        || (setting.ends_with("_PORT") && address)
+        || setting.split_once("_PORT_").is_some_and(|(_, rest)| {
+            let mut parts = rest.split('_');
+            let port = parts.next().is_some_and(|port| port.parse::<u16>().is_ok());
+            port && matches!(parts.next(), Some("TCP" | "UDP"))
+        })
+}
+
 /// Whether `_FILE` behind this setting is a key of that name: `health.file`, `health.file.0.file`, and a log field
 /// or a header that is called so.
 fn is_key_called_file(base: &str) -> bool {
@@ -122,8 +142,8 @@ fn set(document: &mut Node, path: &[String], mut value: Node) -> Result<Vec<Stri
     }
     let mut spelt = Vec::with_capacity(path.len());
     let mut node = document;
-    for part in path {
-        let (key, child) = child(node, part)
+    for (depth, part) in path.iter().enumerate() {
+        let (key, child) = child(node, part, may_be_called_anything(&path[..depth]))
             .map_err(|reason| if spelt.is_empty() { reason } else { format!("{}: {reason}", spelt.join(".")) })?;
         spelt.push(key);
         node = child;
@@ -132,15 +152,20 @@ fn set(document: &mut Node, path: &[String], mut value: Node) -> Result<Vec<Stri
     Ok(spelt)
 }
 
+/// Whether the keys below a path are names of the user's own.
+fn may_be_called_anything(path: &[String]) -> bool {
+    matches!(path, [section, names] if matches!((section.as_str(), names.as_str()), ("http", "headers") | ("log", "fields")))
+}
+
 /// The value below `node` with that name, made where there is none.
-fn child<'n>(node: &'n mut Node, part: &str) -> Result<(String, &'n mut Node), String> {
+fn child<'n>(node: &'n mut Node, part: &str, any_case: bool) -> Result<(String, &'n mut Node), String> {
     let index = part.parse::<usize>().ok();
     if matches!(node, Node::Null) {
         *node = if index.is_some() { Node::List(Vec::new()) } else { Node::Map(BTreeMap::new()) };
     }
     match node {
         Node::Map(fields) => {
-            let known = fields.keys().find(|key| key.eq_ignore_ascii_case(part)).cloned();
+            let known = fields.keys().find(|key| any_case && key.eq_ignore_ascii_case(part)).cloned();
             let key = known.unwrap_or_else(|| part.to_owned());
             let value = fields.entry(key.clone()).or_default();
             Ok((key, value))
@@ -188,7 +213,35 @@ mod tests {
         becomes("http: {addr: ':1'}", &[("REGISTRY_HTTP_ADDR", ":2")], "http: {addr: ':2'}");
         becomes("", &[("REGISTRY_STORAGE_DELETE_ENABLED", "true")], "storage: {delete: {enabled: true}}");
         becomes("http:", &[("registry_http_addr", "x"), ("REGISTRY_HTTP_HOST", "")], "http: {host: }");
-        becomes("http: {relativeURLs: no}", &[("REGISTRY_HTTP_RELATIVEURLS", "on")], "http: {relativeURLs: on}");
+    }
+
+    /// A key that is written otherwise is unknown, and must not take the place of the known one.
+    #[test]
+    fn the_known_key_is_set_whatever_stands_beside_it() {
+        becomes(
+            "http: {relativeURLs: no}",
+            &[("REGISTRY_HTTP_RELATIVEURLS", "on")],
+            "http: {relativeURLs: no, relativeurls: on}",
+        );
+        becomes("Auth: {}", &[("REGISTRY_AUTH", "htpasswd")], "{Auth: {}, auth: {htpasswd: }}");
+        becomes("http: {Tls: }", &[("REGISTRY_HTTP_TLS_KEY", "k")], "http: {Tls: , tls: {key: k}}");
+    }
+
+    #[test]
+    fn what_a_cluster_sets_for_its_services_is_left_alone() {
+        let variables = [
+            ("REGISTRY_HTTP_PORT", "tcp://10.0.0.1:5000"),
+            ("REGISTRY_HTTP_PORT_5000_TCP", "tcp://10.0.0.1:5000"),
+            ("REGISTRY_HTTP_PORT_5000_TCP_ADDR", "10.0.0.1"),
+            ("REGISTRY_HTTP_PORT_5000_TCP_PROTO", "tcp"),
+            ("REGISTRY_HTTP_SERVICE_HOST", "10.0.0.1"),
+            ("REGISTRY_HTTP_SERVICE_PORT", "5000"),
+            ("REGISTRY_HTTP_SERVICE_PORT_WEB", "5000"),
+            ("REGISTRY_AUTH_PORT", "tcp://10.0.0.2:5001"),
+        ];
+        let (node, problems, warnings) = applied("", &variables);
+        assert_eq!((node, problems, warnings.len()), (Node::Null, vec![], variables.len()));
+        becomes("", &[("REGISTRY_AUTH_TOKEN_SERVICE", "s")], "auth: {token: {service: s}}");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct HttpConfig {
     pub prefix: Prefix,
     /// Whether clients are told paths and not whole addresses.
     pub relative_urls: bool,
+    /// Whether what a proxy says of the client's request is believed.
+    pub trust_forwarded: bool,
     /// Headers that answers have beyond the usual ones.
     pub headers: HeaderMap,
     /// How long requests may take to end when the server is told to.
@@ -51,6 +53,8 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let host = host(&mut http);
     let prefix = http.read("prefix", "a path such as /registry/", |text| text.parse().ok()).unwrap_or_default();
     let relative_urls = http.boolean("relativeurls").unwrap_or(false);
+    // Ours: Distribution always believes them.
+    let trust_forwarded = http.boolean("trustforwarded").unwrap_or(true);
     let headers = headers(&mut http);
     let drain_timeout = http.duration("draintimeout").unwrap_or(DEFAULT_DRAIN_TIMEOUT);
     // Signed the state in an upload's address; here the server keeps that state itself.
@@ -59,7 +63,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let h2c = h2c(&mut http);
     http.without_effect(&["debug", "http2"]);
     http.finish();
-    Some(HttpConfig { listen: listen?, host, prefix, relative_urls, headers, drain_timeout, h2c })
+    Some(HttpConfig { listen: listen?, host, prefix, relative_urls, trust_forwarded, headers, drain_timeout, h2c })
 }
 
 fn listen(http: &mut Section<'_>) -> Option<Listen> {

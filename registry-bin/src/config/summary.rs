@@ -16,6 +16,7 @@ impl fmt::Display for Config {
         }
         writeln!(f, "http.prefix: {}/", self.http.prefix.as_str())?;
         writeln!(f, "http.relativeurls: {}", self.http.relative_urls)?;
+        writeln!(f, "http.trustforwarded: {}", self.http.trust_forwarded)?;
         for name in self.http.headers.keys() {
             writeln!(f, "http.headers: {name}")?;
         }

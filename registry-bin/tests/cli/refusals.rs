@@ -51,6 +51,20 @@ fn what_is_not_built_opens_no_door() {
     }
 }
 
+/// What the environment asks for is in force, however the file misspells its own key.
+#[test]
+fn a_key_in_other_letters_opens_no_door() {
+    for (rest, variable, path) in [
+        ("Auth: {}", ("REGISTRY_AUTH_HTPASSWD_PATH", "/p"), "auth.htpasswd: "),
+        ("http: {Tls: }", ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c"), "http.tls: "),
+    ] {
+        let folder = folder();
+        let program = Program::in_folder(&folder).config(&format!("version: 0.1\nstorage: inmemory\n{rest}\n"));
+        let told = program.env(variable.0, variable.1).fails(1);
+        assert!(told.contains(&format!("configuration error: {path}")), "{rest}: {told}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read() {
     let folder = folder();

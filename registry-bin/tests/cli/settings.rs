@@ -162,3 +162,15 @@ fn a_unix_socket() {
     assert_eq!(server.end().code(), Some(0));
     assert!(!path.exists());
 }
+
+#[test]
+fn what_a_proxy_says_is_believed_unless_that_is_switched_off() {
+    for (trusted, told) in [("true", "http://evil.example/v2/"), ("false", "http://127.0.0.1:")] {
+        let folder = folder();
+        let program = Program::in_folder(&folder).env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
+        let server = program.env("REGISTRY_HTTP_TRUSTFORWARDED", trusted).serve();
+        let forwarded = [("Forwarded", "host=evil.example")];
+        let answer = request(&server.address, "POST /v2/a/blobs/uploads/", &forwarded, b"");
+        assert!(answer.header("location").starts_with(told), "{}", answer.header("location"));
+    }
+}
