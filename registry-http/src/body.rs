@@ -13,6 +13,9 @@ use registry_core::storage::{self, Error};
 
 use crate::file_frames::FileFrames;
 
+/// The longest frame of what is in memory. A connection may copy a frame; what is not in frames yet, it does not.
+const FRAME_BYTES: usize = 256 * 1024;
+
 /// The body of an answer: nothing, bytes in memory, a part of a file, or a stream.
 ///
 /// It has exactly as many bytes as it says, if it says. When its source has fewer, or fails, it ends with an error, so
@@ -83,7 +86,7 @@ impl Body for ResponseBody {
             return Poll::Ready(None);
         }
         let frame = match &mut self.0 {
-            Inner::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
+            Inner::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(FRAME_BYTES)))),
             Inner::File(frames) => Some(ready!(frames.poll_next(cx))),
             Inner::Stream { frames, remaining } => {
                 Some(ready!(Pin::new(frames).poll_next(cx)).unwrap_or(Err(ends_early())).and_then(|frame| {
@@ -166,6 +169,15 @@ mod tests {
         assert_eq!(body(vec![Ok(b"he"), Ok(b"llo")]).size_hint().exact(), None);
         assert_eq!(body(vec![Ok(b"he"), Ok(b"llo")]).collect().await.unwrap().to_bytes(), "hello");
         assert!(body(vec![Ok(b"he"), Err(ends_early())]).collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_memory_is_cut_into_frames() {
+        let content: Vec<u8> = (0..251).cycle().take(FRAME_BYTES + 1).collect();
+        let mut body = ResponseBody::from(content.clone());
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((first.len(), body.size_hint().exact()), (FRAME_BYTES, Some(1)));
+        assert_eq!([&first[..], &body.collect().await.unwrap().to_bytes()].concat(), content);
     }
 
     #[tokio::test]

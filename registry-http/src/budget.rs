@@ -1,7 +1,9 @@
-//! How much memory the manifests that are coming in may take together.
+//! How much memory manifests may take together, on their way in and on their way out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
 
 /// Bytes that many requests share.
 #[derive(Debug, Clone)]
@@ -9,6 +11,9 @@ pub(crate) struct Budget {
     taken: Arc<AtomicU64>,
     limit_bytes: u64,
 }
+
+/// Answers up to this size are not counted: sockets hold as much, and the limit of connections bounds them.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// More bytes are wanted than there are; some come back when other requests end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,17 @@ impl Budget {
     /// A share of nothing yet.
     pub(crate) fn share(&self) -> Share {
         Share { budget: self.clone(), bytes: 0 }
+    }
+
+    /// Counts an answer until the client has taken it, which means until the last part of these bytes is dropped: the
+    /// connection holds them longer than the body of the answer is there.
+    pub(crate) fn count(&self, answer: Bytes) -> Result<Bytes, Exhausted> {
+        if answer.len() <= SMALL_BYTES {
+            return Ok(answer);
+        }
+        let mut share = self.share();
+        share.take(answer.len() as u64)?;
+        Ok(Bytes::from_owner(Counted { bytes: answer, _share: share }))
     }
 }
 
@@ -47,6 +63,18 @@ impl Drop for Share {
     }
 }
 
+/// Bytes with the share that they take.
+struct Counted {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +89,25 @@ mod tests {
         assert_eq!(budget.share().take(2), Ok(()));
         drop(first);
         assert_eq!(budget.share().take(10), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_counts_as_long_as_any_part_of_it_is_there() {
+        let size = SMALL_BYTES + 1;
+        let budget = Budget::new(size as u64);
+        let answer = || budget.count(Bytes::from(vec![7; size]));
+        let mut first = answer().unwrap();
+        assert_eq!(answer(), Err(Exhausted));
+        let part = first.split_to(1);
+        drop(first);
+        assert_eq!((&part[..], answer()), (&[7][..], Err(Exhausted)));
+        drop(part);
+        assert_eq!(answer().unwrap().len(), size);
+    }
+
+    #[test]
+    fn small_answers_are_not_counted() {
+        let answer = Bytes::from(vec![7; SMALL_BYTES]);
+        assert_eq!(Budget::new(0).count(answer.clone()), Ok(answer));
     }
 }

@@ -3,12 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use registry_auth::Principal;
 use registry_core::{Caller, RequestOrigin};
 
+use crate::body::ResponseBody;
+use crate::budget::Exhausted;
+use crate::error::Refusal;
 use crate::forwarded::{self, Origin};
 use crate::location::Root;
 use crate::query::Query;
@@ -44,6 +48,16 @@ impl Call {
             headers: parts.headers,
             settings,
         }
+    }
+
+    /// The body of an answer that is in memory as a whole. It counts until the client has taken it; that of HEAD is
+    /// never sent.
+    pub(crate) fn in_memory(&self, content: Bytes) -> Result<ResponseBody, Refusal> {
+        if self.method == Method::HEAD {
+            return Ok(content.into());
+        }
+        let counted = self.settings.manifest_budget.count(content);
+        counted.map(ResponseBody::from).map_err(|Exhausted| Refusal::too_many())
     }
 
     /// On whose behalf the registry does what is asked.

@@ -24,7 +24,7 @@ pub(crate) async fn get(call: &Call, at: Authorized<ManifestAt>) -> Answer {
         return Ok(head.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty())?);
     }
     let head = head.header(CONTENT_TYPE, manifest.media_type.as_str()).header(CONTENT_SECURITY_POLICY, header::SANDBOX);
-    Ok(head.body(ResponseBody::from(manifest.content))?)
+    Ok(head.body(call.in_memory(manifest.content)?)?)
 }
 
 pub(crate) async fn put(call: &Call, at: Authorized<ManifestAt>, content: Content) -> Answer {

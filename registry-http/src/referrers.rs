@@ -6,7 +6,6 @@ use registry_core::{Digest, MediaType, Referrer};
 use serde::Serialize;
 
 use crate::access::Authorized;
-use crate::body::ResponseBody;
 use crate::call::Call;
 use crate::dispatch::Answer;
 use crate::error::Refusal;
@@ -46,5 +45,5 @@ pub(crate) async fn list(call: &Call, at: Authorized<ReferrersAt>) -> Answer {
         head = head.header(LINK, link_to_next(&path, &parameters));
     }
     let index = Index { schema_version: 2, media_type: MediaType::OCI_INDEX, manifests: &page.referrers };
-    Ok(head.body(ResponseBody::from(serde_json::to_vec(&index)?))?)
+    Ok(head.body(call.in_memory(serde_json::to_vec(&index)?.into())?)?)
 }

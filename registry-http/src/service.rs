@@ -138,8 +138,9 @@ impl ServiceBuilder {
         self
     }
 
-    /// How much memory the manifests that are coming in may take together, in bytes; 256 MiB by default. Beyond that
-    /// clients are asked to come again.
+    /// How much memory manifests may take together, in bytes; 256 MiB by default. Those that are coming in count, and
+    /// so do answers of manifests and referrers over 64 KiB until their client has taken them. Beyond that clients
+    /// are asked to come again, so it should be some times the limit of one manifest.
     pub fn manifest_memory(mut self, bytes: u64) -> Self {
         self.0.manifest_budget = Budget::new(bytes);
         self

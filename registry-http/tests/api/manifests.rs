@@ -4,7 +4,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use http::{Method, Request};
+use http_body_util::BodyExt as _;
 use registry_core::{Algorithm, Digest};
+use tower::ServiceExt as _;
 
 use crate::client::{Api, OCI_INDEX, OCI_MANIFEST, Reply, descriptor, image, sha256};
 
@@ -161,6 +163,34 @@ async fn all_manifests_together_have_their_bounds() {
     }
     let reply = put(&api, "latest", OCI_MANIFEST, image("") + &" ".repeat(1000)).await;
     assert!(reply.assert_error(429, "TOOMANYREQUESTS").has("retry-after"));
+}
+
+#[tokio::test]
+async fn manifests_that_nobody_takes_have_their_bounds() {
+    let size = 1024 * 1024;
+    let api = Api::open();
+    api.push_blob("lib/a", b"{}").await;
+    put(&api, "large", OCI_MANIFEST, image("") + &" ".repeat(size - image("").len())).await.assert(201);
+    put(&api, "small", OCI_MANIFEST, image("")).await.assert(201);
+    let api = api.again(|service| service.manifest_memory(2 * size as u64 + 1));
+    let answer = async |method, reference| {
+        let request = Request::builder().method(method).uri(format!("/v2/lib/a/manifests/{reference}"));
+        api.service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    let mut first = answer(Method::GET, "large").await;
+    let second = answer(Method::GET, "large").await;
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    let refused = api.get("/v2/lib/a/manifests/large").await.assert_error(429, "TOOMANYREQUESTS");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(answer(Method::HEAD, "large").await.status(), 200);
+    assert_eq!(answer(Method::GET, "small").await.status(), 200);
+    // The connection still has a part of it to send when the rest is gone.
+    let frame = first.body_mut().frame().await.unwrap().unwrap();
+    drop(first);
+    api.get("/v2/lib/a/manifests/large").await.assert(429);
+    drop(frame);
+    assert_eq!(api.get("/v2/lib/a/manifests/large").await.assert(200).body.len(), size);
+    drop(second);
 }
 
 #[tokio::test]

@@ -61,6 +61,24 @@ async fn they_can_be_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn large_pages_have_their_bounds() {
+    let api = Api::open();
+    let digest = api.push_image("lib/a", Some("latest"), "").await;
+    let subject = format!(r#"{{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":{}}}"#, image("").len());
+    let content = image(&referring_to(&subject, "application/sig", &"x".repeat(65 * 1024)));
+    let path = format!("/v2/lib/a/manifests/{}", sha256(content.as_bytes()));
+    api.request(Method::PUT, &path, &[("content-type", OCI_MANIFEST)], content).await.assert(201);
+    let path = format!("/v2/lib/a/referrers/{digest}");
+    let api = api.again(|service| service.manifest_memory(64 * 1024));
+    assert!(api.get(&path).await.assert_error(429, "TOOMANYREQUESTS").has("retry-after"));
+    api.request(Method::HEAD, &path, &[], "").await.assert(200);
+    api.get(&format!("{path}?artifactType=application%2Fnone")).await.assert(200);
+    let api = api.again(|service| service.manifest_memory(100 * 1024));
+    api.get(&path).await.assert(200);
+    api.get(&path).await.assert(200);
+}
+
+#[tokio::test]
 async fn there_is_always_an_answer() {
     let reply = Api::open().get(&format!("/v2/nobody/referrers/{}", sha256(b"x"))).await.assert(200);
     assert_eq!(reply.header("content-type"), OCI_INDEX);
