@@ -85,7 +85,7 @@ impl Content {
 
 /// Marks an error of a body as the sender being too slow.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("no content came for too long")]
+#[error("too little content came for too long")]
 pub(crate) struct TooSlow;
 
 fn broken(error: Box<dyn StdError + Send + Sync>) -> BodyError {

@@ -1,8 +1,10 @@
 //! What goes wrong, as the client is told and as the log is told: the only place that knows status codes of errors.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
+#[cfg(feature = "serve")]
+use http::header::CONNECTION;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use registry_auth::{Access, AuthenticationError, Challenge};
@@ -58,6 +60,13 @@ pub(crate) enum Code {
     Unavailable,
     Unknown,
     Unsupported,
+}
+
+impl fmt::Display for Code {
+    /// As the specification spells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// How long a client waits before it tries again, in seconds.
@@ -122,6 +131,21 @@ impl Refusal {
     pub(crate) fn method(allow: &str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "the operation is unsupported")
             .header(ALLOW, allow)
+    }
+
+    /// It cannot be told which host is meant. Who cannot say that may mean other requests than the proxy before, so
+    /// the connection ends.
+    #[cfg(feature = "serve")]
+    pub(crate) fn host() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, "there must be one Host header")
+            .header(CONNECTION, "close")
+    }
+
+    /// The request's body is not in plain chunks.
+    #[cfg(feature = "serve")]
+    pub(crate) fn transfer_encoding() -> Self {
+        let message = "no Transfer-Encoding but chunked is understood";
+        Self::new(StatusCode::NOT_IMPLEMENTED, Code::Unsupported, message).header(CONNECTION, "close")
     }
 
     /// The request's body is encoded.
@@ -193,7 +217,7 @@ impl Refusal {
     }
 
     fn log(&self) {
-        let code = self.errors.first().map(|entry| entry.code);
+        let code = self.errors.first().map(|entry| tracing::field::display(entry.code));
         let mut cause = String::new();
         let mut next = self.cause.as_deref().map(|cause| cause as &dyn StdError);
         while let Some(error) = next {
@@ -203,10 +227,10 @@ impl Refusal {
             next = error.source();
         }
         if self.status.is_server_error() {
-            tracing::error!(status = self.status.as_u16(), ?code, cause, "a request failed");
+            tracing::error!(status = self.status.as_u16(), code, cause, "a request failed");
         } else {
             let message = self.errors.first().map(|entry| entry.message.as_str());
-            tracing::debug!(status = self.status.as_u16(), ?code, message, cause, "a request was refused");
+            tracing::debug!(status = self.status.as_u16(), code, message, cause, "a request was refused");
         }
     }
 }
@@ -399,8 +423,35 @@ mod tests {
     }
 
     #[test]
+    fn the_log_has_the_code_as_the_client_has_it() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || Refusal::from(Error::DeleteUnknown).into_response());
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(line.contains("status=503 code=UNAVAILABLE cause="), "{line}");
+    }
+
+    /// What was logged.
+    #[derive(Debug, Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
     fn codes_are_spelt_as_the_specification_spells_them() {
-        let spelt = |code: Code| json!(code).as_str().unwrap().to_owned();
+        let spelt = |code: Code| {
+            assert_eq!(json!(code), code.to_string());
+            code.to_string()
+        };
         assert_eq!(spelt(Code::TooManyRequests), "TOOMANYREQUESTS");
         assert_eq!(spelt(Code::ManifestBlobUnknown), "MANIFEST_BLOB_UNKNOWN");
         assert_eq!(spelt(Code::PaginationNumberInvalid), "PAGINATION_NUMBER_INVALID");

@@ -1,6 +1,8 @@
 //! Serving on a listener: connections, their timeouts, and a graceful end.
 
 mod activity;
+mod addresses;
+mod head;
 mod listener;
 mod paced;
 mod watched;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,6 +28,7 @@ use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
 
 use self::activity::Activity;
+use self::addresses::Addresses;
 pub use self::listener::Listener;
 use self::listener::Socket;
 pub use self::paced::RequestBody;
@@ -39,14 +43,23 @@ pub struct ServeOptions {
     pub header_timeout: Duration,
     /// How long a connection may do nothing between requests; 60 s.
     pub idle_timeout: Duration,
-    /// How long a request's body may stand still while it is waited for; 30 s.
+    /// How long a request's body may stand still while it is waited for; 30 s. In this time as many bytes have to come
+    /// as [`body_rate_bytes_per_second`](Self::body_rate_bytes_per_second) says.
     pub body_timeout: Duration,
+    /// How fast a request's body has to come while it is waited for, in bytes per second over the
+    /// [`body_timeout`](Self::body_timeout); 1024. With 0 it is enough that something comes.
+    pub body_rate_bytes_per_second: u64,
     /// How long a client may take no byte of an answer; 60 s.
     pub write_timeout: Duration,
     /// How long requests may go on after the end was asked for; 10 s.
     pub drain_timeout: Duration,
     /// How many connections there may be at once; further ones wait to be accepted; 16,384.
     pub max_connections: usize,
+    /// How many connections one address may have, or one /64 network of IPv6; `None` is half of
+    /// [`max_connections`](Self::max_connections), which is the default. Further ones are closed at once. Loopback
+    /// addresses and Unix sockets have no limit, as proxies come from there; a proxy on another host is one address,
+    /// for which `usize::MAX` is as good as no limit.
+    pub max_connections_per_address: Option<usize>,
     /// Whether HTTP/2 is spoken with clients that begin with it, without TLS; off.
     pub h2c: bool,
 }
@@ -57,11 +70,19 @@ impl Default for ServeOptions {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
+            body_rate_bytes_per_second: 1024,
             write_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(10),
             max_connections: 16_384,
+            max_connections_per_address: None,
             h2c: false,
         }
+    }
+}
+
+impl ServeOptions {
+    fn connections_per_address(&self) -> usize {
+        self.max_connections_per_address.unwrap_or(self.max_connections.div_ceil(2))
     }
 }
 
@@ -73,6 +94,9 @@ pub struct Drained {
 }
 
 /// Serves `service` on `listener` until `shutdown` is done, then lets the requests under way come to their end.
+///
+/// A request over HTTP/1.1 without a `Host`, with several, or with a `Transfer-Encoding` other than `chunked` is refused
+/// before it comes to the service.
 ///
 /// The service is any: a [`RegistryService`](crate::RegistryService), or one with layers around it. Requests have
 /// their [`PeerAddress`] as an extension. An error of the listener is logged and tried again, as it passes with the
@@ -96,13 +120,18 @@ where
     let mut connections = JoinSet::new();
     let accepting = async {
         let slots = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        let addresses = Addresses::new(options.connections_per_address());
         loop {
             let slot = Arc::clone(&slots).acquire_owned().await;
             let (socket, peer) = accept(&listener).await;
+            let Ok(place) = addresses.admit(peer) else {
+                tracing::debug!(?peer, "a connection was refused: its address has too many");
+                continue;
+            };
             let connection = connection(socket, peer, service.clone(), options, &graceful);
             connections.spawn(async move {
                 connection.await;
-                drop(slot);
+                drop((slot, place));
             });
             // What has ended is let go of, so that the set does not grow.
             while connections.try_join_next().is_some() {}
@@ -174,12 +203,20 @@ where
     let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity), options));
     let service = service_fn(move |request: Request<Incoming>| {
         let running = activity.begin();
-        let mut request = request.map(|body| RequestBody::new(body, options.body_timeout));
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(PeerAddress(peer));
+        let answer = head::check(&request).map(|()| {
+            let mut request = request.map(|body| RequestBody::new(body, &options));
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(PeerAddress(peer));
+            }
+            service.clone().oneshot(request)
+        });
+        async move {
+            let response = match answer {
+                Ok(answer) => answer.await?.map(Either::Left),
+                Err(refusal) => refusal.into_response().map(Either::Right),
+            };
+            Ok::<_, Infallible>(response.map(|body| running.with(body)))
         }
-        let answer = service.clone().oneshot(request);
-        async move { answer.await.map(|response| response.map(|body| running.with(body))) }
     });
     let connection = builder(&options).serve_connection(io, service).into_owned();
     let connection = graceful.watch(connection);
@@ -207,4 +244,18 @@ fn builder(options: &ServeOptions) -> auto::Builder<TokioExecutor> {
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
     if options.h2c { builder } else { builder.http1_only() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_half_of_the_connections() {
+        let with = |max_connections, max_connections_per_address| {
+            ServeOptions { max_connections, max_connections_per_address, ..ServeOptions::default() }
+                .connections_per_address()
+        };
+        assert_eq!((with(16_384, None), with(1, None), with(10, Some(7))), (8192, 1, 7));
+    }
 }
