@@ -4,6 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What the process opens beside connections and the files that they read.
 const RESERVED: u64 = 64;
+/// Fewer connections than this are worth a word.
+const FEW: usize = 1024;
 
 /// Raises the limit of open files to what the system allows, and gives the number of connections that leaves each of
 /// them a file.
@@ -19,8 +21,8 @@ pub fn connections(wanted: usize) -> usize {
         }
     };
     let connections = affordable(wanted, allowed);
-    if connections < wanted {
-        tracing::info!(connections, "the limit of open files bounds the connections");
+    if connections < wanted.min(FEW) {
+        tracing::warn!(connections, "the limit of open files leaves room for few connections");
     }
     connections
 }

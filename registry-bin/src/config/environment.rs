@@ -4,12 +4,14 @@
 //! applied in the order of their names, so that a short one (`REGISTRY_STORAGE=inmemory`, which replaces the whole
 //! section) comes before the longer ones that build on it, and a value is YAML. A variable sets the key of that name in
 //! lower case, as all keys are written; only headers and log fields, which may be called anything, are matched without
-//! regard to case. With `_FILE` behind the name, the value is the content of that file, word for word.
+//! regard to case. What is no setting is told and stops nothing, for a cluster brings variables of its own: a service
+//! called `registry` sets `REGISTRY_PORT`. With `_FILE` behind the name, the value is the content of that file, word for word.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::known;
 use super::node::Node;
 use super::report::Report;
 use super::yaml;
@@ -19,27 +21,6 @@ pub const PREFIX: &str = "REGISTRY_";
 /// The variable that names the configuration file, which is no setting.
 pub const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
 
-/// The sections and settings at the top. Other names are left alone, for a cluster sets some of its own accord:
-/// a service called `registry` brings `REGISTRY_PORT` and `REGISTRY_SERVICE_HOST`.
-const TOP: [&str; 17] = [
-    "auth",
-    "catalog",
-    "compatibility",
-    "health",
-    "http",
-    "log",
-    "loglevel",
-    "middleware",
-    "notifications",
-    "policy",
-    "proxy",
-    "redis",
-    "reporting",
-    "storage",
-    "tags",
-    "validation",
-    "version",
-];
 /// Sections that may be written as the bare name of what they choose.
 pub(super) const NAMED: [&str; 2] = ["auth", "storage"];
 /// How many parts a name may have.
@@ -55,18 +36,20 @@ pub(super) fn apply(
     report: &Report,
 ) {
     for (setting, sources) in by_setting(variables) {
+        let path: Vec<String> = setting.split('_').map(str::to_ascii_lowercase).collect();
+        if let Some(reason) = why_ignored(&setting, &path, &sources) {
+            for source in &sources {
+                report.warn(&source.name, reason);
+            }
+            continue;
+        }
         let [source] = sources.as_slice() else {
             let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
             report.unreadable(&names.join(" and "), "set the same thing twice");
             continue;
         };
-        let path: Vec<String> = setting.split('_').map(str::to_ascii_lowercase).collect();
-        if path.len() > MAX_PARTS || path.iter().any(String::is_empty) || !TOP.contains(&path[0].as_str()) {
-            report.warn(&source.name, "not a known setting, and ignored");
-            continue;
-        }
-        if is_service_link(&setting, &source.value) {
-            report.warn(&source.name, "looks like the address of a service in a cluster, and is ignored");
+        if !is_well_formed(&path) {
+            report.unreadable(&source.name, "not a name that a setting can have");
             continue;
         }
         match source.value(read_file).and_then(|value| set(document, &path, value)) {
@@ -74,6 +57,23 @@ pub(super) fn apply(
             Err(reason) => report.unreadable(&source.name, reason),
         }
     }
+}
+
+/// Why variables are no settings of ours and stop nothing. What names a login or the like is always ours.
+fn why_ignored(setting: &str, path: &[String], sources: &[Source]) -> Option<&'static str> {
+    if known::is_door(path) {
+        None
+    } else if sources.iter().any(|source| is_service_link(setting, &source.value)) {
+        Some("looks like the address of a service in a cluster, and is ignored")
+    } else if !is_well_formed(path) || !known::is_known(path) {
+        Some("not a known setting, and ignored")
+    } else {
+        None
+    }
+}
+
+fn is_well_formed(path: &[String]) -> bool {
+    path.len() <= MAX_PARTS && !path.iter().any(String::is_empty)
 }
 
 /// One variable.
@@ -117,14 +117,14 @@ fn by_setting(variables: impl IntoIterator<Item = (String, String)>) -> BTreeMap
 /// `REGISTRY_HTTP_PORT=tcp://…`, `REGISTRY_HTTP_PORT_5000_TCP_ADDR` and `REGISTRY_HTTP_SERVICE_HOST`.
 fn is_service_link(setting: &str, value: &str) -> bool {
     let setting = setting.to_ascii_uppercase();
-    let address = value.starts_with("tcp://") || value.starts_with("udp://");
+    let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     setting.ends_with("_SERVICE_HOST")
         || setting.contains("_SERVICE_PORT")
         || (setting.ends_with("_PORT") && address)
         || setting.split_once("_PORT_").is_some_and(|(_, rest)| {
             let mut parts = rest.split('_');
             let port = parts.next().is_some_and(|port| port.parse::<u16>().is_ok());
-            port && matches!(parts.next(), Some("TCP" | "UDP"))
+            port && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
         })
 }
 
@@ -237,11 +237,41 @@ mod tests {
             ("REGISTRY_HTTP_SERVICE_HOST", "10.0.0.1"),
             ("REGISTRY_HTTP_SERVICE_PORT", "5000"),
             ("REGISTRY_HTTP_SERVICE_PORT_WEB", "5000"),
-            ("REGISTRY_AUTH_PORT", "tcp://10.0.0.2:5001"),
+            ("REGISTRY_STORAGE_PORT_9000_SCTP", "sctp://10.0.0.2:9000"),
         ];
         let (node, problems, warnings) = applied("", &variables);
         assert_eq!((node, problems, warnings.len()), (Node::Null, vec![], variables.len()));
         becomes("", &[("REGISTRY_AUTH_TOKEN_SERVICE", "s")], "auth: {token: {service: s}}");
+    }
+
+    /// Whoever names a login must not get a server without one, even if it is a cluster that does so.
+    #[test]
+    fn nothing_below_a_door_is_left_alone() {
+        let link = "tcp://10.0.0.2:5001";
+        becomes("", &[("REGISTRY_AUTH_PORT", link)], &format!("auth: {{port: '{link}'}}"));
+        becomes("", &[("REGISTRY_AUTH_SERVICE_HOST", "h")], "auth: {service: {host: h}}");
+        becomes("", &[("REGISTRY_HTTP_TLS_PORT", link)], &format!("http: {{tls: {{port: '{link}'}}}}"));
+        becomes("", &[("REGISTRY_PROXY_SERVICE_PORT", "1")], "proxy: {service: {port: 1}}");
+        becomes("", &[("REGISTRY_MIDDLEWARE_PORT", link)], &format!("middleware: {{port: '{link}'}}"));
+        for name in ["REGISTRY_AUTH__HTPASSWD", "REGISTRY_HTTP_TLS_"] {
+            let (node, problems, _) = applied("", &[(name, "x")]);
+            assert_eq!((node, problems), (Node::Null, vec![format!("{name}: not a name that a setting can have")]));
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_known_keys_is_left_alone() {
+        let variables = [
+            ("REGISTRY_HTTP_COLOUR", "[not yaml"),
+            ("REGISTRY_HTTP_COLOUR_DEEP", "x"),
+            ("REGISTRY_HTTP_ADDR_DEEP", "x"),
+            ("REGISTRY_HTTP_SHADE_FILE", "/nowhere"),
+            ("REGISTRY_LOG_TWICE", "x"),
+            ("REGISTRY_LOG_TWICE_FILE", "/run/secret"),
+        ];
+        let (node, problems, warnings) = applied("", &variables);
+        assert_eq!((node, problems, warnings.len()), (Node::Null, vec![], variables.len()));
+        assert_eq!(warnings[0], "REGISTRY_HTTP_ADDR_DEEP: not a known setting, and ignored");
     }
 
     #[test]

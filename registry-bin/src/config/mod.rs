@@ -6,6 +6,7 @@
 pub mod duration;
 pub mod environment;
 mod http;
+mod known;
 mod limits;
 mod log;
 pub mod node;

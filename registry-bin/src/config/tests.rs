@@ -82,9 +82,8 @@ health:
     assert_eq!(warnings, ["storage.cache: has no effect yet", "health: has no effect yet"]);
 }
 
-#[test]
-fn every_setting_is_read() {
-    let config = good("
+/// A value for each setting.
+const EVERYTHING: &str = "
 log: {level: DEBUG, formatter: logstash, fields: {a: 1, b: x}, reportcaller: yes, accesslog: {disabled: on}}
 storage:
   filesystem: {durability: os}
@@ -95,6 +94,7 @@ http:
   host: https://registry.example.com
   prefix: /a/b
   relativeurls: true
+  trustforwarded: false
   secret: hush
   headers: {X-One: [a, b], X-Two: c}
   draintimeout: 1m30s
@@ -102,8 +102,24 @@ http:
 catalog: {maxentries: 5}
 tags: {maxtags: 7}
 validation: {manifests: {references: sparse, indexes: {platforms: list, platformlist: [{architecture: amd64, os: linux}]}}}
-")
-    .config;
+";
+
+#[test]
+fn variables_know_every_setting() {
+    fn assert_known(path: &[String], node: &Node) {
+        assert!(path.is_empty() || known::is_known(path), "{path:?}");
+        if let Node::Map(fields) = node {
+            for (key, node) in fields {
+                assert_known(&[path, std::slice::from_ref(key)].concat(), node);
+            }
+        }
+    }
+    assert_known(&[], &yaml::parse(EVERYTHING).unwrap());
+}
+
+#[test]
+fn every_setting_is_read() {
+    let config = good(EVERYTHING).config;
     let summary = config.to_string();
     assert_eq!((config.log.level, config.log.formatter), (LogLevel::Debug, LogFormat::Logstash));
     assert!(config.log.report_caller && !config.log.access_log && config.log.fields["a"] == "1");
@@ -115,7 +131,7 @@ validation: {manifests: {references: sparse, indexes: {platforms: list, platform
     assert_eq!(config.http.listen, Listen::Tcp { host: "::1".into(), port: 5001 });
     assert_eq!(config.http.host.unwrap().to_string(), "https://registry.example.com");
     assert_eq!(config.http.prefix.as_str(), "/a/b");
-    assert!(config.http.relative_urls && config.http.h2c);
+    assert!(config.http.relative_urls && config.http.h2c && !config.http.trust_forwarded);
     assert_eq!(config.http.headers.get_all("x-one").iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(config.http.headers["x-two"], "c");
     assert_eq!(config.http.drain_timeout, Duration::from_secs(90));

@@ -28,6 +28,14 @@ impl Program {
         Self { command, folder: folder.path().to_owned() }
     }
 
+    /// Will run in `folder`, after the shell has set these limits.
+    pub(crate) fn limited(folder: &TempDir, limits: &str) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_registry")]);
+        command.env_clear().current_dir(folder).stdin(Stdio::null());
+        Self { command, folder: folder.path().to_owned() }
+    }
+
     /// Writes a configuration and gives it as the last argument.
     pub(crate) fn config(self, text: &str) -> Self {
         let path = self.folder.join("config.yml");

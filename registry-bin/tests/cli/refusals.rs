@@ -65,6 +65,16 @@ fn a_key_in_other_letters_opens_no_door() {
     }
 }
 
+/// A cluster names its services too, but a name below a login is not risked.
+#[test]
+fn a_service_that_is_called_like_a_login_opens_no_door() {
+    for (name, path) in [("REGISTRY_AUTH_PORT", "auth.port: "), ("REGISTRY_PROXY_PORT", "proxy: a registry")] {
+        let folder = folder();
+        let told = Program::in_folder(&folder).env(name, "tcp://10.0.0.1:5001").fails(1);
+        assert!(told.starts_with(&format!("configuration error: {path}")), "{told}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read() {
     let folder = folder();

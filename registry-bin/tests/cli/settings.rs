@@ -29,11 +29,16 @@ fn check_tells_what_holds_without_secrets() {
     let config =
         "version: 0.1\nstorage: {filesystem: {rootdirectory: /nowhere/data}}\nhttp: {secret: hush}\nredis: {a: b}\n";
     let program = Program::in_folder(&folder).args(&["check"]).config(config);
+    let program = program.env("REGISTRY_HTTP_TRUSTFORWARDED", "no");
     let output = program.env("REGISTRY_STORAGE_DELETE_ENABLED", "yes").output();
     assert!(output.status.success());
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.starts_with("configuration ok\n"), "{told}");
-    for line in ["storage: filesystem, /nowhere/data, durability strict", "storage.delete.enabled: true"] {
+    for line in [
+        "http.trustforwarded: false",
+        "storage: filesystem, /nowhere/data, durability strict",
+        "storage.delete.enabled: true",
+    ] {
         assert!(told.lines().any(|known| known == line), "{told}");
     }
     assert!(!told.contains("hush"), "{told}");
@@ -172,5 +177,45 @@ fn what_a_proxy_says_is_believed_unless_that_is_switched_off() {
         let forwarded = [("Forwarded", "host=evil.example")];
         let answer = request(&server.address, "POST /v2/a/blobs/uploads/", &forwarded, b"");
         assert!(answer.header("location").starts_with(told), "{}", answer.header("location"));
+    }
+}
+
+#[test]
+fn the_services_of_a_cluster_do_not_stop_it() {
+    let folder = folder();
+    let mut program = Program::in_folder(&folder).env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
+    let links = [
+        ("REGISTRY_PORT", "tcp://10.0.0.1:5000"),
+        ("REGISTRY_PORT_5000_TCP", "tcp://10.0.0.1:5000"),
+        ("REGISTRY_SERVICE_HOST", "10.0.0.1"),
+        ("REGISTRY_HTTP_PORT", "tcp://10.0.0.1:5000"),
+        ("REGISTRY_HTTP_PORT_5000_TCP", "tcp://10.0.0.1:5000"),
+        ("REGISTRY_HTTP_PORT_5000_TCP_ADDR", "10.0.0.1"),
+        ("REGISTRY_HTTP_SERVICE_HOST", "10.0.0.1"),
+        ("REGISTRY_STORAGE_PORT", "tcp://10.0.0.1:9000"),
+    ];
+    for (name, value) in links {
+        program = program.env(name, value);
+    }
+    let server = program.serve();
+    assert_eq!(request(&server.address, "GET /v2/", &[], b"").status, 200);
+    for (name, _) in links {
+        let warns = |line: &String| line.contains("level=warning") && line.contains(&format!("{name}: "));
+        assert!(server.told.iter().any(warns), "{name}: {:?}", server.told);
+    }
+}
+
+#[test]
+fn few_open_files_are_told_and_a_low_soft_limit_is_raised() {
+    for (limits, few) in [("ulimit -n 256", true), ("ulimit -Sn 256 && ulimit -Hn 4096", false)] {
+        let folder = folder();
+        let program = Program::limited(&folder, limits).env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
+        let mut server = program.env("REGISTRY_STORAGE", "inmemory").serve();
+        assert_eq!(request(&server.address, "GET /v2/", &[], b"").status, 200);
+        server.signal(rustix::process::Signal::TERM);
+        assert_eq!(server.end().code(), Some(0));
+        let told: Vec<_> = server.told.iter().filter(|line| line.contains("open files")).collect();
+        assert_eq!(!told.is_empty(), few, "{limits}: {told:?}");
+        assert!(told.iter().all(|line| line.contains("level=warning") && line.contains("connections=96")), "{told:?}");
     }
 }
