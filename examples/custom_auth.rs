@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_auth::{
-    Access, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Challenge, Credentials, Decision,
-    Principal,
+    Access, Asked, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Challenge, Credentials,
+    Decision, Principal,
 };
 use registry_http::TestRegistry;
 use reqwest::{Client, StatusCode};
@@ -44,7 +44,7 @@ impl Authenticator for Staff {
         }
     }
 
-    fn challenge(&self, _: &[Access]) -> Option<Challenge> {
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
         Some(Challenge::basic("staff only"))
     }
 }

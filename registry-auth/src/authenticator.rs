@@ -21,9 +21,32 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Whoever gets an error refuses the request, whichever it is.
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError>;
 
-    /// What to tell a client that has to come back with credentials (or with better ones) to get `wanted`; `None` if
-    /// no credentials would change anything.
-    fn challenge(&self, wanted: &[Access]) -> Option<Challenge>;
+    /// What to tell a client that has to come back with credentials, or with better ones; `None` if no credentials
+    /// would change anything.
+    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge>;
+}
+
+/// What was refused, for a [`Challenge`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// What the client wanted.
+    pub wanted: &'a [Access],
+    /// Why it was refused.
+    pub shortfall: Shortfall,
+    /// The address that the client asked, such as `https://registry.example.com`, where it is known.
+    pub origin: Option<&'a str>,
+}
+
+/// What the credentials of a refused request lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Shortfall {
+    /// There were none.
+    Missing,
+    /// They are wrong, or no longer good.
+    Invalid,
+    /// They are good, and not for this.
+    Insufficient,
 }
 
 /// Takes everybody for [`Principal::anonymous`], whatever they send: a registry without logins.
@@ -39,7 +62,7 @@ impl Authenticator for Anonymous {
         Ok(Principal::anonymous())
     }
 
-    fn challenge(&self, _: &[Access]) -> Option<Challenge> {
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
         None
     }
 }
@@ -53,6 +76,7 @@ mod tests {
         let credentials = Credentials::parse("Basic YTpi").unwrap();
         assert_eq!(Anonymous.authenticate(Some(&credentials)).await.unwrap(), Principal::anonymous());
         assert_eq!(Anonymous.authenticate(None).await.unwrap(), Principal::anonymous());
-        assert_eq!(Anonymous.challenge(&[Access::Base]), None);
+        let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
+        assert_eq!(Anonymous.challenge(&asked), None);
     }
 }

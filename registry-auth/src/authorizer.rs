@@ -1,6 +1,7 @@
 //! Deciding what somebody may do.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -46,6 +47,22 @@ impl Authorizer for AllowAll {
     }
 }
 
+/// Allows what every one of several allows, asked in their order.
+#[derive(Debug, Clone)]
+pub struct AllOf(pub Vec<Arc<dyn Authorizer>>);
+
+#[async_trait]
+impl Authorizer for AllOf {
+    async fn authorize(&self, principal: &Principal, access: &Access) -> Result<Decision, AuthorizationError> {
+        for authorizer in &self.0 {
+            if authorizer.authorize(principal, access).await? == Decision::Deny {
+                return Ok(Decision::Deny);
+            }
+        }
+        Ok(Decision::Allow)
+    }
+}
+
 /// Decides by a function.
 ///
 /// ```
@@ -79,6 +96,15 @@ impl<F> fmt::Debug for DecideBy<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn all_have_to_agree() {
+        let no = DecideBy(|_: &Principal, access: &Access| Decision::allow_if(access.is_read()));
+        let both = AllOf(vec![Arc::new(AllowAll), Arc::new(no)]);
+        let push = Access::repository("a".parse().unwrap(), [crate::Action::Push]);
+        assert_eq!(both.authorize(&Principal::anonymous(), &push).await.unwrap(), Decision::Deny);
+        assert_eq!(both.authorize(&Principal::anonymous(), &Access::Catalog).await.unwrap(), Decision::Allow);
+    }
 
     #[tokio::test]
     async fn a_function_decides() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Access, AuthenticationError, Authenticator, Challenge, Credentials, Principal};
+use crate::{Asked, AuthenticationError, Authenticator, Challenge, Credentials, Principal, Shortfall};
 
 /// Logins by user and password, checked by a function: true if they belong together.
 ///
@@ -27,7 +27,7 @@ impl<F: Fn(&str, &str) -> bool> Basic<F> {
 impl<F: Fn(&str, &str) -> bool + Send + Sync + 'static> Authenticator for Basic<F> {
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
         match credentials {
-            None => Err(AuthenticationError::Missing),
+            None | Some(Credentials::Certificate { .. }) => Err(AuthenticationError::Missing),
             Some(Credentials::Basic { user, password }) if (self.check)(user, password.expose()) => {
                 Ok(Principal::named(user))
             }
@@ -35,8 +35,9 @@ impl<F: Fn(&str, &str) -> bool + Send + Sync + 'static> Authenticator for Basic<
         }
     }
 
-    fn challenge(&self, _: &[Access]) -> Option<Challenge> {
-        Some(Challenge::basic(&self.realm))
+    /// Who has logged in gets no further by logging in again.
+    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
+        (asked.shortfall != Shortfall::Insufficient).then(|| Challenge::basic(&self.realm))
     }
 }
 
@@ -58,6 +59,8 @@ mod tests {
         assert!(matches!(login("Basic YW5uOndyb25n").await, Err(AuthenticationError::Rejected)));
         assert!(matches!(login("Bearer YW5uOnNlY3JldA==").await, Err(AuthenticationError::Rejected)));
         assert!(matches!(logins.authenticate(None).await, Err(AuthenticationError::Missing)));
-        assert_eq!(logins.challenge(&[]), Some(Challenge::basic("r")));
+        let asked = |shortfall| Asked { wanted: &[], shortfall, origin: None };
+        assert_eq!(logins.challenge(&asked(Shortfall::Missing)), Some(Challenge::basic("r")));
+        assert_eq!(logins.challenge(&asked(Shortfall::Insufficient)), None);
     }
 }

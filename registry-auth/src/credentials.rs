@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::AuthenticationError;
 
-/// The content of an `Authorization` header.
+/// The content of an `Authorization` header, or what stands in for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -22,6 +22,12 @@ pub enum Credentials {
     Bearer {
         /// The token.
         token: Password,
+    },
+    /// A client certificate whose chain was verified when the connection was made. It counts where a request has no
+    /// `Authorization` header.
+    Certificate {
+        /// Whom it was made for: the common name of its subject.
+        subject: String,
     },
 }
 

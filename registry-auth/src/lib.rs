@@ -7,7 +7,7 @@
 //! This crate knows nothing of HTTP beyond the text of two headers, and of registries only names.
 //!
 //! ```
-//! use registry_auth::{Access, Action, Authenticator, Basic, Credentials};
+//! use registry_auth::{Access, Action, Asked, Authenticator, Basic, Credentials, Shortfall};
 //!
 //! # futures::executor::block_on(async {
 //! let logins = Basic::new("registry", |user: &str, password: &str| user == "ann" && password == "secret");
@@ -15,8 +15,10 @@
 //! let principal = logins.authenticate(Some(&credentials)).await?;
 //! assert_eq!(principal.name(), Some("ann"));
 //!
-//! let access = Access::repository("library/app".parse().unwrap(), [Action::Pull, Action::Push]);
-//! assert_eq!(logins.challenge(&[access]).unwrap().to_string(), r#"Basic realm="registry""#);
+//! let wanted = [Access::repository("library/app".parse().unwrap(), [Action::Pull, Action::Push])];
+//! let asked = Asked { wanted: &wanted, shortfall: Shortfall::Missing, origin: None };
+//! let challenge = logins.challenge(&asked).unwrap();
+//! assert_eq!(challenge.to_string(), r#"Basic realm="registry""#);
 //! # Ok::<(), registry_auth::AuthenticationError>(())
 //! # }).unwrap();
 //! ```
@@ -29,14 +31,16 @@ mod basic;
 mod challenge;
 mod credentials;
 mod error;
+mod grants;
 mod principal;
 
 pub use access::Access;
 pub use action::{Action, Actions};
-pub use authenticator::{Anonymous, Authenticator};
-pub use authorizer::{AllowAll, Authorizer, DecideBy, Decision};
+pub use authenticator::{Anonymous, Asked, Authenticator, Shortfall};
+pub use authorizer::{AllOf, AllowAll, Authorizer, DecideBy, Decision};
 pub use basic::Basic;
 pub use challenge::Challenge;
 pub use credentials::{Credentials, Password};
 pub use error::{AuthenticationError, AuthorizationError, Source};
+pub use grants::{Granted, Grants};
 pub use principal::Principal;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use http::header::AUTHORIZATION;
-use registry_auth::{Access, Action, AuthenticationError, Credentials, Decision, Principal};
+use registry_auth::{Access, Action, Asked, AuthenticationError, Credentials, Decision, Principal, Shortfall};
 use registry_core::{Caller, Repository, RepositoryName};
 
 use crate::call::Call;
@@ -151,12 +151,13 @@ async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
     let principal = match authenticated {
         Ok(principal) => principal,
         Err(error @ (AuthenticationError::Busy | AuthenticationError::Unavailable(_))) => return Err(error.into()),
-        Err(_) => return Err(unauthorized(call, access)),
+        Err(AuthenticationError::Missing) => return Err(unauthorized(call, access, Shortfall::Missing)),
+        Err(_) => return Err(unauthorized(call, access, Shortfall::Invalid)),
     };
     match call.settings.authorizer.authorize(&principal, &access).await {
         Ok(Decision::Allow) => Ok(principal),
-        Ok(Decision::Deny) if principal.is_anonymous() => Err(unauthorized(call, access)),
-        Ok(Decision::Deny) => Err(Refusal::denied(&[access])),
+        Ok(Decision::Deny) if principal.is_anonymous() => Err(unauthorized(call, access, Shortfall::Missing)),
+        Ok(Decision::Deny) => Err(unauthorized(call, access, Shortfall::Insufficient)),
         Err(error) => Err(Refusal::undecided(error)),
     }
 }
@@ -171,10 +172,12 @@ fn credentials(call: &Call) -> Result<Option<Credentials>, AuthenticationError> 
     Credentials::parse(text).map(Some)
 }
 
-fn unauthorized(call: &Call, access: Access) -> Refusal {
+fn unauthorized(call: &Call, access: Access, shortfall: Shortfall) -> Refusal {
     let mut wanted = vec![access];
     wanted.extend(mount_source(call));
-    match call.settings.authenticator.challenge(&wanted) {
+    let origin = call.asked_address();
+    let asked = Asked { wanted: &wanted, shortfall, origin: origin.as_deref() };
+    match call.settings.authenticator.challenge(&asked) {
         Some(challenge) => Refusal::unauthorized(&challenge, &wanted),
         None => Refusal::denied(&wanted),
     }

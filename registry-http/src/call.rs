@@ -14,7 +14,7 @@ use crate::body::ResponseBody;
 use crate::budget::Exhausted;
 use crate::error::Refusal;
 use crate::forwarded::{self, Origin};
-use crate::location::Root;
+use crate::location::{Locations, Root};
 use crate::query::Query;
 use crate::service::Settings;
 
@@ -72,6 +72,14 @@ impl Call {
             user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
         };
         Caller { principal: principal.name().map(str::to_owned), request: Some(request) }
+    }
+
+    /// The address of the registry as this client knows it, without a path; `None` if it did not say.
+    pub(crate) fn asked_address(&self) -> Option<String> {
+        match &self.settings.locations {
+            Locations::At(url) => Some(url.origin().to_owned()),
+            Locations::AsAsked | Locations::Relative => self.origin.as_ref().map(Origin::address),
+        }
     }
 
     fn client_address(&self) -> Option<String> {

@@ -36,6 +36,14 @@ impl FromStr for ExternalUrl {
     }
 }
 
+impl ExternalUrl {
+    /// Scheme and host, without the path.
+    pub(crate) fn origin(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |scheme| scheme + 3);
+        self.0.get(host..).and_then(|rest| rest.find('/')).map_or(&self.0, |path| &self.0[..host + path])
+    }
+}
+
 impl fmt::Display for ExternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -129,6 +137,8 @@ mod tests {
         for good in ["http://a", "https://a:5000", "https://a/b"] {
             assert_eq!(good.parse::<ExternalUrl>().unwrap().to_string(), good);
         }
+        let origin = |text: &str| text.parse::<ExternalUrl>().unwrap().origin().to_owned();
+        assert_eq!((origin("https://a:5000"), origin("http://a/b/c")), ("https://a:5000".into(), "http://a".into()));
         for bad in ["", "a", "//a", "ftp://a", "https://u@a", "https://a/?q", "https://", "https://a b", "/a"] {
             assert_eq!(bad.parse::<ExternalUrl>(), Err(ParseExternalUrlError), "{bad}");
         }

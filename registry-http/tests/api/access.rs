@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 use registry_auth::{
-    Access, Action, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Basic, Challenge, Credentials,
-    DecideBy, Decision, Principal,
+    Access, Action, Asked, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Basic, Challenge,
+    Credentials, DecideBy, Decision, Principal,
 };
 use registry_http::{RegistryService, ServiceBuilder, service};
 use serde_json::json;
@@ -242,7 +242,7 @@ impl Authenticator for Broken {
         Err((self.0)())
     }
 
-    fn challenge(&self, _: &[Access]) -> Option<Challenge> {
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
         None
     }
 }

@@ -1,0 +1,98 @@
+//! Rights that came together with credentials.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use registry_core::RepositoryName;
+
+use crate::{Access, Actions, AuthorizationError, Authorizer, Decision, Principal};
+
+/// Rights that came together with credentials, as those of a token do.
+///
+/// ```
+/// use registry_auth::{Access, Action, Grants};
+///
+/// let mut grants = Grants::default();
+/// grants.add(Access::repository("library/app".parse()?, [Action::Pull]));
+/// assert!(grants.cover(&Access::repository("library/app".parse()?, [Action::Pull])));
+/// assert!(!grants.cover(&Access::repository("library/app".parse()?, [Action::Push])));
+/// # Ok::<(), registry_core::ParseNameError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Grants {
+    repositories: BTreeMap<RepositoryName, Actions>,
+    catalog: bool,
+}
+
+impl Grants {
+    /// Adds a right to those there are.
+    pub fn add(&mut self, access: Access) {
+        match access {
+            Access::Base => {}
+            Access::Catalog => self.catalog = true,
+            Access::Repository { name, actions } => {
+                let held = self.repositories.entry(name).or_default();
+                *held = held.iter().chain(actions.iter()).collect();
+            }
+        }
+    }
+
+    /// Whether these rights are enough for all of `access`.
+    #[must_use]
+    pub fn cover(&self, access: &Access) -> bool {
+        match access {
+            Access::Base => true,
+            Access::Catalog => self.catalog,
+            Access::Repository { name, actions } => {
+                let held = self.repositories.get(name).copied().unwrap_or_default();
+                actions.iter().all(|action| held.contains(action))
+            }
+        }
+    }
+}
+
+/// Allows what the credentials themselves [grant](Principal::grants), and nothing to those whose credentials say
+/// nothing of rights.
+#[derive(Debug, Clone, Copy)]
+pub struct Granted;
+
+#[async_trait]
+impl Authorizer for Granted {
+    async fn authorize(&self, principal: &Principal, access: &Access) -> Result<Decision, AuthorizationError> {
+        Ok(Decision::allow_if(principal.grants().is_some_and(|grants| grants.cover(access))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Action;
+
+    fn access(name: &str, actions: &[Action]) -> Access {
+        Access::Repository { name: name.parse().unwrap(), actions: actions.iter().copied().collect() }
+    }
+
+    #[test]
+    fn grants_add_up_and_reach_no_further() {
+        let mut grants = Grants::default();
+        grants.add(access("a", &[Action::Pull]));
+        grants.add(access("a", &[Action::Push]));
+        assert!(grants.cover(&access("a", &[Action::Pull, Action::Push])));
+        for beyond in [access("a", &[Action::Delete]), access("a/b", &[Action::Pull]), Access::Catalog] {
+            assert!(!grants.cover(&beyond), "{beyond}");
+        }
+        grants.add(Access::Catalog);
+        assert!(grants.cover(&Access::Catalog) && grants.cover(&Access::Base));
+    }
+
+    #[tokio::test]
+    async fn without_grants_nothing_is_allowed() {
+        let mut grants = Grants::default();
+        grants.add(access("a", &[Action::Pull]));
+        let pull = access("a", &[Action::Pull]);
+        let holder = Principal::named("ann").with_grants(grants);
+        assert_eq!(Granted.authorize(&holder, &pull).await.unwrap(), Decision::Allow);
+        assert_eq!(Granted.authorize(&Principal::named("ann"), &pull).await.unwrap(), Decision::Deny);
+        assert_eq!(Granted.authorize(&Principal::anonymous(), &Access::Base).await.unwrap(), Decision::Deny);
+    }
+}
