@@ -32,6 +32,8 @@ mod challenge;
 mod credentials;
 mod error;
 mod grants;
+mod pattern;
+mod policy;
 mod principal;
 
 pub use access::Access;
@@ -43,4 +45,6 @@ pub use challenge::Challenge;
 pub use credentials::{Credentials, Password};
 pub use error::{AuthenticationError, AuthorizationError, Source};
 pub use grants::{Granted, Grants};
+pub use pattern::{ParsePatternError, RepositoryPattern};
+pub use policy::{Policy, Rule, Subject};
 pub use principal::Principal;

@@ -130,23 +130,27 @@ impl<'a> Blobs<'a> {
 }
 
 impl Registry {
-    /// The repositories that have a blob, found by looking into at most
+    /// The repositories that have a blob, among those that `visible` tells of, found by going through at most
     /// [`Limits::mount_search`](crate::Limits::mount_search) repositories; the search goes on only as far as the
-    /// stream is read.
+    /// stream is read. Whether others have the blob makes no difference to what is done: nothing else is looked at.
     ///
     /// # Errors
     /// If the storage fails, as the last item.
-    #[must_use]
-    pub fn holders(&self, digest: &Digest) -> BoxStream<'_, Result<RepositoryName, Error>> {
+    pub fn holders<'a, V, F>(&'a self, digest: &Digest, visible: V) -> BoxStream<'a, Result<RepositoryName, Error>>
+    where
+        V: Fn(RepositoryName) -> F + Send + Sync + 'a,
+        F: Future<Output = bool> + Send + 'a,
+    {
         let digest = *digest;
-        let exists = async move { Ok::<_, Error>(self.storage().stat(&layout::blob(&digest)).await?.is_some()) };
-        let search = move |exists: bool| {
-            let limit = if exists { self.limits().mount_search } else { 0 };
-            self.walk(None).take(limit).try_filter_map(move |name| async move {
-                let link = self.link(&layout::layer_link(&name, &digest)).await?;
-                Ok(link.map(|_| name))
-            })
-        };
-        futures::stream::once(exists).map_ok(search).try_flatten().boxed()
+        let names = self.walk(None).take(self.limits().mount_search);
+        let seen = names.try_filter_map(move |name| {
+            let is_visible = visible(name.clone());
+            async move { Ok(is_visible.await.then_some(name)) }
+        });
+        let holders = seen.try_filter_map(move |name| async move {
+            let link = self.link(&layout::layer_link(&name, &digest)).await?;
+            Ok(link.map(|_| name))
+        });
+        holders.boxed()
     }
 }

@@ -2,6 +2,7 @@
 
 use http::Response;
 use http::header::{CONTENT_TYPE, LINK};
+use registry_core::RepositoryName;
 use serde::Serialize;
 
 use crate::access::Authorized;
@@ -18,13 +19,15 @@ struct Catalog<'a> {
     repositories: Vec<&'a str>,
 }
 
-/// A page of the repositories.
-pub(crate) async fn list(call: &Call, _: Authorized<()>) -> Answer {
+/// A page of the repositories that the caller may pull. No other is named, in a link neither.
+pub(crate) async fn list(call: &Call, at: Authorized<()>) -> Answer {
     let max = call.settings.catalog_limit;
     let asked = PageRequest::parse(&call.query, max)?;
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT.min(max));
-    let page = call.settings.registry.catalog(asked.last, limit).await?;
-    let repositories: Vec<&str> = page.repositories.iter().map(registry_core::RepositoryName::as_str).collect();
+    let at = &at;
+    let may_pull = |name: RepositoryName| async move { at.may_pull(call, &name).await };
+    let page = call.settings.registry.catalog_of(asked.last, limit, may_pull).await?;
+    let repositories: Vec<&str> = page.repositories.iter().map(RepositoryName::as_str).collect();
     let mut head = Response::builder().header(CONTENT_TYPE, "application/json");
     if let (true, Some(last)) = (page.more, repositories.last()) {
         let path = format!("{}/v2/_catalog", call.settings.prefix.as_str());

@@ -106,11 +106,10 @@ async fn mount(call: &Call, at: &Authorized<UploadsAt>, repository: &Repository)
             _ => Ok(None),
         };
     }
-    let mut holders = call.settings.registry.holders(&digest);
+    let may_pull = |name: RepositoryName| async move { at.may_pull(call, &name).await };
+    let mut holders = call.settings.registry.holders(&digest, may_pull);
     while let Some(holder) = holders.try_next().await? {
-        if at.may_pull(call, &holder).await
-            && let Some(info) = repository.blobs().mount(&digest, &holder).await?
-        {
+        if let Some(info) = repository.blobs().mount(&digest, &holder).await? {
             return Ok(Some(info));
         }
     }

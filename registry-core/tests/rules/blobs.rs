@@ -117,9 +117,10 @@ async fn holders_are_found_and_the_search_is_bounded() {
     let digest = push_blob(&world.at("b"), b"layer").await;
     push_blob(&world.at("c"), b"layer").await;
     push_blob(&world.at("a"), b"other").await;
-    let holders: Vec<_> = world.registry.holders(&digest).try_collect().await.unwrap();
+    let holders: Vec<_> = world.registry.holders(&digest, |_| std::future::ready(true)).try_collect().await.unwrap();
     assert_eq!(holders, ["b".parse().unwrap()]);
-    let none: Vec<_> = world.registry.holders(&sha256(b"unknown")).try_collect().await.unwrap();
+    let unseen = |name: registry_core::RepositoryName| std::future::ready(name.as_str() != "b");
+    let none: Vec<_> = world.registry.holders(&digest, unseen).try_collect().await.unwrap();
     assert!(none.is_empty());
 }
 
