@@ -32,6 +32,7 @@ mod challenge;
 mod credentials;
 mod error;
 mod grants;
+mod htpasswd;
 mod pattern;
 mod policy;
 mod principal;
@@ -45,6 +46,9 @@ pub use challenge::Challenge;
 pub use credentials::{Credentials, Password};
 pub use error::{AuthenticationError, AuthorizationError, Source};
 pub use grants::{Granted, Grants};
+pub use htpasswd::{
+    Htpasswd, HtpasswdBuilder, HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line,
+};
 pub use pattern::{ParsePatternError, RepositoryPattern};
 pub use policy::{Policy, Rule, Subject};
 pub use principal::Principal;
