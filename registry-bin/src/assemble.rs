@@ -1,9 +1,10 @@
 //! From a configuration to the values that serve it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry_auth::{AllowAll, Anonymous};
+use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer};
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
 use registry_http::RegistryService;
@@ -17,7 +18,9 @@ use registry_storage::{
 
 #[cfg(feature = "s3")]
 use crate::config::S3Config;
-use crate::config::{Config, Driver, Durability};
+use crate::config::{AuthConfig, Config, Driver, Durability};
+use crate::logins::Logins;
+use crate::watch::Watched;
 
 /// A registry, and the claim on what it stores in.
 #[derive(Debug)]
@@ -38,6 +41,14 @@ pub enum AssembleError {
     /// The folder cannot be claimed.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The password file can neither be read nor made.
+    #[error("cannot use the password file {path}")]
+    Logins {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -107,13 +118,47 @@ fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
     Ok(Opendal::new(over_http(Operator::new(service)?)?)?)
 }
 
-/// Puts the HTTP API over a registry. There are no logins yet: whoever reaches it may do what the configuration
-/// allows.
+/// Who gets in.
+#[derive(Debug)]
+pub struct Doors {
+    /// Finds out who sends a request.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// What has to be read again when its files change.
+    pub watched: Watched,
+}
+
+/// Reads the passwords.
+///
+/// # Errors
+/// If a file of theirs cannot be used.
+pub async fn doors(config: &Config) -> Result<Doors, AssembleError> {
+    let auth = config.auth.clone();
+    let blocking: &dyn Blocking = &TokioBlocking;
+    blocking.run(move || open_doors(&auth)).await?
+}
+
+fn open_doors(auth: &AuthConfig) -> Result<Doors, AssembleError> {
+    let (authenticator, logins): (Arc<dyn Authenticator>, _) = match auth {
+        AuthConfig::None => (Arc::new(Anonymous), None),
+        AuthConfig::Htpasswd { realm, path } => {
+            let opened = Logins::open(realm, path);
+            let logins = Arc::new(opened.map_err(|source| AssembleError::Logins { path: path.clone(), source })?);
+            (logins.authenticator(), Some(logins))
+        }
+    };
+    Ok(Doors { authenticator, watched: Watched { logins } })
+}
+
+/// Puts the HTTP API over a registry.
 #[must_use]
-pub fn service(registry: Registry, config: &Config) -> RegistryService {
+pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistryService {
+    let authorizer: Arc<dyn Authorizer> = match &config.access {
+        Some(policy) => Arc::new(policy.clone()),
+        None => Arc::new(AllowAll),
+    };
     let mut builder = registry_http::service(registry)
-        .authenticator(Arc::new(Anonymous))
-        .authorizer(Arc::new(AllowAll))
+        .authenticator(Arc::clone(&doors.authenticator))
+        .authorizer(authorizer)
         .read_only(config.storage.read_only)
         .deletes(config.storage.delete)
         .relative_urls(config.http.relative_urls)

@@ -16,6 +16,10 @@ pub mod descriptors;
 #[doc(hidden)]
 pub mod listen;
 #[doc(hidden)]
+pub mod logins;
+#[doc(hidden)]
 pub mod schedule;
 #[doc(hidden)]
 pub mod telemetry;
+#[doc(hidden)]
+pub mod watch;

@@ -2,6 +2,7 @@
 
 mod check;
 mod configuration;
+mod htpasswd;
 mod serve;
 
 use std::ffi::OsString;
@@ -33,6 +34,14 @@ enum Command {
     Serve(ConfigurationArgument),
     /// Read a configuration and the environment, and tell what holds or all that is wrong.
     Check(ConfigurationArgument),
+    /// Print a line for a password file. The password comes from the terminal, or from standard input.
+    Htpasswd {
+        /// The user.
+        user: String,
+        /// How much work one guess takes, as a power of two.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=14))]
+        cost: u32,
+    },
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -50,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command.unwrap_or_else(|| Command::Serve(ConfigurationArgument::default())) {
         Command::Serve(argument) => serve::run(argument.config),
         Command::Check(argument) => check::run(argument.config),
+        Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }
 }
 

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged, Writing};
 use crate::assemble::{self, Assembled};
-use crate::config::{Config, Parsed};
+use crate::config::{AuthConfig, Config, Parsed};
 use crate::listen::{self, Listening, Place};
-use crate::{descriptors, schedule, telemetry};
+use crate::{descriptors, schedule, telemetry, watch};
 
 /// How long the program waits at its end for work that blocks, such as a write to the disk.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -63,8 +63,10 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
+    let doors = assemble::doors(config).await?;
     let (access_log, writing) = access_log(config)?;
-    let service = AccessLogged::new(assemble::service(registry.clone(), config), access_log);
+    let service = AccessLogged::new(assemble::service(registry.clone(), &doors, config), access_log);
+    let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
     greet(config, &place);
 
     let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
@@ -91,6 +93,7 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
             }
         }
     }
+    watching.abort();
     if let Some(purging) = purging {
         purging.abort();
     }
@@ -125,7 +128,7 @@ fn greet(config: &Config, place: &Place) {
     let storage = assemble::storage_place(&config.storage.driver);
     let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
     tracing::info!(storage, push, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
-    if place.is_exposed() {
+    if place.is_exposed() && is_open(config) {
         let may = match (config.storage.read_only, config.storage.delete) {
             (true, _) => "pull everything",
             (false, false) => "pull and overwrite everything",
@@ -136,6 +139,11 @@ fn greet(config: &Config, place: &Place) {
              listen on 127.0.0.1, or let only a proxy that asks for a login reach this server"
         );
     }
+}
+
+/// Whether anybody gets in who can reach the server.
+fn is_open(config: &Config) -> bool {
+    config.auth == AuthConfig::None && config.access.is_none()
 }
 
 fn tell_end(cut: usize) {

@@ -1,7 +1,8 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 38] = [
+const SETTINGS: [&str; 39] = [
+    "access.**",
     "auth.**",
     "catalog.maxentries",
     "compatibility.**",
@@ -42,7 +43,7 @@ const SETTINGS: [&str; 38] = [
     "version",
 ];
 /// Sections that decide who gets in. What names them is never left out as unknown.
-const DOORS: [&[&str]; 4] = [&["auth"], &["http", "tls"], &["middleware"], &["proxy"]];
+const DOORS: [&[&str]; 5] = [&["access"], &["auth"], &["http", "tls"], &["middleware"], &["proxy"]];
 
 /// Whether a setting, or a section with settings, lies at this path.
 pub(super) fn is_known(path: &[String]) -> bool {

@@ -3,6 +3,8 @@
 //! A document becomes a tree ([`node`]), the variables change the tree ([`environment`]), and the file of each
 //! concern reads its settings out of it. Everything that is wrong is collected, so one start tells all of it.
 
+mod access;
+mod auth;
 pub mod duration;
 pub mod environment;
 mod http;
@@ -23,8 +25,10 @@ pub mod yaml;
 use std::io;
 use std::path::Path;
 
+use registry_auth::Policy;
 use registry_core::Validation;
 
+pub use self::auth::AuthConfig;
 pub use self::http::{HttpConfig, Listen};
 pub use self::limits::LimitsConfig;
 pub use self::log::{LogConfig, LogFormat, LogLevel};
@@ -47,6 +51,10 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Where and how the server answers.
     pub http: HttpConfig,
+    /// How people say who they are.
+    pub auth: AuthConfig,
+    /// Who may do what; `None` where everybody who is let in may do everything.
+    pub access: Option<Policy>,
     /// How much one page of a listing holds.
     pub limits: LimitsConfig,
     /// Which manifests are taken.
@@ -115,11 +123,13 @@ fn read(
     let log = log::read(&mut root);
     let storage = storage::read(&mut root, storage_defaults(document.is_some()));
     let http = self::http::read(&mut root);
+    let auth = auth::read(&mut root);
+    let access = access::read(&mut root);
     let limits = limits::read(&mut root);
     let validation = validation::read(&mut root);
     unavailable::read(&mut root);
     root.finish();
-    Some(Config { log, storage: storage?, http: http?, limits, validation })
+    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, limits, validation })
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use registry_core::{Platforms, References};
 
 use super::storage::{Driver, StorageConfig};
-use super::{Config, Listen, duration};
+use super::{AuthConfig, Config, Listen, duration};
 
 impl fmt::Display for Config {
     /// One setting in a line, by its path, without secrets.
@@ -21,6 +21,7 @@ impl fmt::Display for Config {
             writeln!(f, "http.headers: {name}")?;
         }
         writeln!(f, "http.draintimeout: {}", duration::format(self.http.drain_timeout))?;
+        self.doors(f)?;
         storage(&self.storage, f)?;
         writeln!(f, "log.level: {}", self.log.level.as_str())?;
         writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;
@@ -33,6 +34,14 @@ impl fmt::Display for Config {
 }
 
 impl Config {
+    fn doors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.auth {
+            AuthConfig::None => writeln!(f, "auth: none")?,
+            AuthConfig::Htpasswd { realm, path } => writeln!(f, "auth: htpasswd {}, realm {realm}", path.display())?,
+        }
+        writeln!(f, "access: {}", if self.access.is_some() { "by rules" } else { "everything" })
+    }
+
     fn references(&self) -> &'static str {
         match self.validation.references {
             References::Required => "required",

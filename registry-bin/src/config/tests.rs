@@ -99,6 +99,10 @@ http:
   headers: {X-One: [a, b], X-Two: c}
   draintimeout: 1m30s
   h2c: {enabled: true}
+auth: {htpasswd: {realm: x, path: /users}}
+access:
+  groups: {team: [ann, bob]}
+  rules: [{who: [group:team, user:eve, anonymous], repositories: ['team/**'], actions: [pull, push]}]
 catalog: {maxentries: 5}
 tags: {maxtags: 7}
 validation: {manifests: {references: sparse, indexes: {platforms: list, platformlist: [{architecture: amd64, os: linux}]}}}
@@ -147,7 +151,8 @@ version: 0.2
 log: {level: loud, formatter: xml}
 storage: {filesystem: {durability: group}, delete: {enabled: maybe}, maintenance: {uploadpurging: {age: 10}}}
 http: {addr: nowhere, net: udp, draintimeout: soon, relativeurls: [1], headers: {'a b': [c]}}
-auth: {htpasswd: {realm: x, path: /y}}
+auth: {htpasswd: {realm: x}}
+access: {rules: [{who: [group:x], repositories: [A], actions: [pul]}]}
 proxy: {remoteurl: https://example.com}
 tags: {maxtags: -1}
 ";
@@ -165,9 +170,13 @@ tags: {maxtags: -1}
             "http.relativeurls: expected true or false, found a list",
             "http.headers.a b: not a name that a header can have",
             "http.draintimeout: expected a duration such as 168h, 1h30m or 1.5s, found \"soon\"",
+            "auth.htpasswd.path: missing: the file with the users and their passwords",
+            "access.rules.0.who: there is no group \"x\" below access.groups",
+            "access.rules.0.repositories: \"A\": a pattern is a repository name of at most 255 bytes \
+             with *, {user} as a component, or ** at the end",
+            "access.rules.0.actions: \"pul\": expected pull, push or delete",
             "catalog.maxentries: expected a whole number, found \"many\" (set by REGISTRY_CATALOG_MAXENTRIES)",
             "tags.maxtags: expected a whole number, 0 or more, found \"-1\"",
-            "auth.htpasswd: not available in this version; it does not start, lest it let everybody in",
             "proxy: a registry that fetches from another one is not available in this version",
         ]
     );
@@ -176,7 +185,11 @@ tags: {maxtags: -1}
 #[test]
 fn no_door_is_opened_by_what_is_not_built() {
     for (document, start) in [
-        ("auth: htpasswd", "auth.htpasswd: "),
+        ("auth: {htpasswd: {path: /x}}", "auth.htpasswd.realm: missing"),
+        ("auth: {htpasswd: {realm: x, path: /x}, none: }", "auth: names more than one way to log in"),
+        ("auth: {Htpasswd: {realm: x, path: /x}}", "auth.Htpasswd: not a way to log in"),
+        ("access:", "access: has no rules"),
+        ("access: {rules: [{repositories: ['**'], actions: [pull]}]}", "access.rules.0.who: missing"),
         ("auth: {token: {realm: x}}", "auth.token: "),
         ("auth: {silly: {realm: x, service: y}}", "auth.silly: "),
         ("http: {tls: {certificate: /c, key: /k}}", "http.tls: "),

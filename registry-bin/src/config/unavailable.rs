@@ -7,7 +7,6 @@ const WITHOUT_EFFECT: [&str; 6] = ["compatibility", "health", "notifications", "
 
 /// Refuses what would open a door if it were left out, and warns of the rest.
 pub(super) fn read(root: &mut Section<'_>) {
-    read_auth(root);
     if root.take("proxy").is_some_and(|node| !node.is_blank()) {
         root.refuse("proxy", "a registry that fetches from another one is not available in this version");
     }
@@ -15,15 +14,4 @@ pub(super) fn read(root: &mut Section<'_>) {
         root.refuse("middleware", "not available: nothing can be put between the server and its storage");
     }
     root.without_effect(&WITHOUT_EFFECT);
-}
-
-/// Without `auth`, and with `none`, everybody may do everything.
-fn read_auth(root: &mut Section<'_>) {
-    let mut auth = root.section("auth");
-    for name in auth.keys() {
-        auth.take(&name);
-        if name != "none" {
-            auth.refuse(&name, "not available in this version; it does not start, lest it let everybody in");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod lifecycle;
+mod logins;
 mod program;
 mod push_pull;
 mod refusals;

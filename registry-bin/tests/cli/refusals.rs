@@ -21,8 +21,8 @@ fn all_errors_are_told_at_once() {
                  (set by REGISTRY_LOG_LEVEL)",
                 "configuration error: storage: names more than one driver: filesystem, s4",
                 "configuration error: http.addr: expected HOST:PORT or :PORT, found \"x\"",
-                "configuration error: auth.htpasswd: not available in this version; \
-                 it does not start, lest it let everybody in",
+                "configuration error: auth.htpasswd.realm: missing: what people are told that they log in to",
+                "configuration error: auth.htpasswd.path: missing: the file with the users and their passwords",
                 "configuration warning: http.colour: unknown, and ignored",
             ],
             "{command:?}"
@@ -34,7 +34,6 @@ fn all_errors_are_told_at_once() {
 #[test]
 fn what_is_not_built_opens_no_door() {
     for (rest, path) in [
-        ("auth: {htpasswd: {realm: r, path: /p}}", "auth.htpasswd: "),
         ("auth: {token: {realm: r}}", "auth.token: "),
         ("http: {tls: {certificate: /c, key: /k}}", "http.tls: "),
         ("proxy: {remoteurl: https://example.com}", "proxy: "),
@@ -55,7 +54,7 @@ fn what_is_not_built_opens_no_door() {
 #[test]
 fn a_key_in_other_letters_opens_no_door() {
     for (rest, variable, path) in [
-        ("Auth: {}", ("REGISTRY_AUTH_HTPASSWD_PATH", "/p"), "auth.htpasswd: "),
+        ("Auth: {}", ("REGISTRY_AUTH_HTPASSWD_PATH", "/p"), "auth.htpasswd.realm: "),
         ("http: {Tls: }", ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c"), "http.tls: "),
     ] {
         let folder = folder();

@@ -1,0 +1,132 @@
+//! Reading files again when they change, or when SIGHUP says so.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry_core::{Blocking, TokioBlocking};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+
+use crate::logins::Logins;
+
+/// How often files are looked at. A change counts when two looks agree on it, so that a file in the middle of being
+/// written does not.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is read again.
+#[derive(Debug, Clone, Default)]
+pub struct Watched {
+    /// The password file.
+    pub logins: Option<Arc<Logins>>,
+}
+
+/// The identity of a file's content: its content, or that it cannot be read. Looking at the content and not at times
+/// sees what a mounted secret does, which swaps a symbolic link far above the file.
+type Content = Option<Vec<u8>>;
+
+/// Files that are looked at together.
+#[derive(Debug)]
+struct Files {
+    paths: Vec<PathBuf>,
+    /// As it was taken over.
+    current: Vec<Content>,
+    /// As the last look found it.
+    seen: Vec<Content>,
+}
+
+impl Files {
+    fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let paths: Vec<_> = paths.into_iter().map(Path::to_owned).collect();
+        let current = look(&paths);
+        Self { seen: current.clone(), current, paths }
+    }
+
+    /// Whether there is something new, that has been so for two looks.
+    fn changed(&mut self) -> bool {
+        let now = look(&self.paths);
+        let settled = now == self.seen && now != self.current;
+        self.seen.clone_from(&now);
+        if settled {
+            self.current = now;
+        }
+        settled
+    }
+}
+
+fn look(paths: &[PathBuf]) -> Vec<Content> {
+    paths.iter().map(|path| std::fs::read(path).ok()).collect()
+}
+
+/// Looks at the files until it is dropped.
+///
+/// # Errors
+/// If SIGHUP cannot be listened for.
+pub fn watch(watched: Watched) -> io::Result<impl Future<Output = ()> + Send> {
+    let hangup = signal(SignalKind::hangup())?;
+    Ok(run(watched, hangup))
+}
+
+async fn run(watched: Watched, mut hangup: Signal) {
+    let mut files = Files::new(watched.logins.iter().map(|logins| logins.path()));
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let told = tokio::select! {
+            _ = ticks.tick() => false,
+            Some(()) = hangup.recv() => true,
+        };
+        if told {
+            tracing::info!("SIGHUP: the password file is read again; other settings need a restart");
+        }
+        let watched = watched.clone();
+        let blocking: &dyn Blocking = &TokioBlocking;
+        let looked = blocking.run(move || {
+            if (files.changed() || told)
+                && let Some(logins) = &watched.logins
+            {
+                logins.reload();
+            }
+            files
+        });
+        // The runtime is ending.
+        let Ok(looked) = looked.await else { return };
+        files = looked;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_when_it_has_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let mut files = Files::new([path.as_path()]);
+        assert!(!files.changed());
+        std::fs::write(&path, "").unwrap();
+        assert!(!files.changed());
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!([files.changed(), files.changed(), files.changed()], [false, true, false]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!([files.changed(), files.changed()], [false, true]);
+    }
+
+    #[test]
+    fn a_link_that_is_swapped_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["one", "two"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("secret"), name).unwrap();
+        }
+        let data = folder.path().join("data");
+        std::os::unix::fs::symlink("one", &data).unwrap();
+        let mut files = Files::new([data.join("secret").as_path()]);
+        std::fs::remove_file(&data).unwrap();
+        std::os::unix::fs::symlink("two", &data).unwrap();
+        assert_eq!([files.changed(), files.changed()], [false, true]);
+    }
+}
