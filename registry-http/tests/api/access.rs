@@ -192,6 +192,75 @@ async fn an_upload_belongs_to_whom_started_it() {
 }
 
 #[tokio::test]
+async fn an_upload_of_others_looks_like_one_that_is_not_there() {
+    let api = guarded(|service| service, &Api::open());
+    let reply = send(&api, &Method::POST, "/v2/lib/a/blobs/uploads/", WRITER).await.assert(202);
+    let (at, id) = (reply.location(), reply.header("docker-upload-uuid").to_owned());
+    let elsewhere = at.replace("/lib/a/", "/lib/b/");
+    let unknown = "0190a0b0-0000-7000-8000-000000000000";
+    let blob = sha256(b"{}");
+    for method in [Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE] {
+        for (path, who) in [(&at, OWNER), (&elsewhere, OWNER), (&elsewhere, WRITER)] {
+            if method == Method::DELETE && who == WRITER {
+                continue;
+            }
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let path = format!("{path}{joint}digest={blob}");
+            let foreign = send(&api, &method, &path, who).await.assert(404);
+            let missing = send(&api, &method, &path.replace(&id, unknown), who).await.assert(404);
+            let told = |reply: &Reply| String::from_utf8_lossy(&reply.body).replace(&id, unknown);
+            assert_eq!(told(&foreign), told(&missing), "{method} {path}");
+            assert_eq!(foreign.headers, missing.headers, "{method} {path}");
+        }
+    }
+    send(&api, &Method::PATCH, &at, WRITER).await.assert(202);
+}
+
+#[tokio::test]
+async fn a_wrong_password_opens_nothing() {
+    let content = with_content().await;
+    let api = guarded(|service| service, &content);
+    let before = api.snapshot().await;
+    // owner:wrong
+    let wrong: &[(&str, &str)] = &[("authorization", "Basic b3duZXI6d3Jvbmc=")];
+    for (method, path, _) in matrix("lib/a") {
+        let reply = send(&api, &method, &path, wrong).await.assert(401);
+        assert_eq!(reply.header("www-authenticate"), r#"Basic realm="test""#, "{method} {path}");
+    }
+    assert_eq!(api.snapshot().await, before);
+}
+
+#[tokio::test]
+async fn a_part_of_a_blob_is_no_way_around() {
+    let api = guarded(|service| service, &with_content().await);
+    for range in ["bytes=0-0", "bytes=-1", "bytes=9-", "bytes=x"] {
+        for (who, status) in [(NOBODY, 401), (STRANGER, 403)] {
+            for blob in [sha256(b"{}"), sha256(b"missing")] {
+                let headers = [who, &[("range", range)]].concat();
+                let reply = api.request(Method::GET, &format!("/v2/lib/a/blobs/{blob}"), &headers, "").await;
+                assert!(!reply.assert(status).has("content-range"));
+            }
+        }
+    }
+    let headers = [READER, &[("range", "bytes=0-0")]].concat();
+    let path = format!("/v2/lib/a/blobs/{}", sha256(b"{}"));
+    assert_eq!(api.request(Method::GET, &path, &headers, "").await.assert(206).body, "{");
+}
+
+#[tokio::test]
+async fn a_tag_named_in_the_query_is_not_set_by_who_may_not_push() {
+    let content = with_content().await;
+    let api = guarded(|service| service, &content);
+    let path = format!("/v2/lib/a/manifests/{}?tag=other", sha256(image("").as_bytes()));
+    for (who, status) in [(NOBODY, 401), (STRANGER, 403), (READER, 403)] {
+        send(&api, &Method::PUT, &path, who).await.assert(status);
+        send(&api, &Method::GET, "/v2/lib/a/manifests/other", OWNER).await.assert(404);
+    }
+    send(&api, &Method::PUT, &path, WRITER).await.assert(201);
+    send(&api, &Method::GET, "/v2/lib/a/manifests/other", OWNER).await.assert(200);
+}
+
+#[tokio::test]
 async fn browsers_may_ask_first() {
     let api = guarded(|service| service, &Api::open());
     for (path, allow) in [

@@ -15,3 +15,4 @@ mod referrers;
 mod tags;
 mod test_registry;
 mod uploads;
+mod visibility;
