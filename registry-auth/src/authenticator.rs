@@ -1,6 +1,7 @@
 //! Finding out who sent a request.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -67,6 +68,25 @@ impl Authenticator for Anonymous {
     }
 }
 
+/// Lets those who send no credentials in as [`Principal::anonymous`], for an [`Authorizer`](crate::Authorizer) that
+/// knows what they may do. Those who send some have to send good ones.
+#[derive(Debug, Clone)]
+pub struct OrAnonymous<A>(pub A);
+
+#[async_trait]
+impl<A: Authenticator> Authenticator for OrAnonymous<Arc<A>> {
+    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        match self.0.authenticate(credentials).await {
+            Err(AuthenticationError::Missing) => Ok(Principal::anonymous()),
+            answer => answer,
+        }
+    }
+
+    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
+        self.0.challenge(asked)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +98,16 @@ mod tests {
         assert_eq!(Anonymous.authenticate(None).await.unwrap(), Principal::anonymous());
         let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
         assert_eq!(Anonymous.challenge(&asked), None);
+    }
+
+    #[tokio::test]
+    async fn without_credentials_one_may_be_anonymous_and_with_wrong_ones_nobody() {
+        let logins = OrAnonymous(Arc::new(crate::Basic::new("r", |_: &str, password: &str| password == "b")));
+        let login = async |header: &str| logins.authenticate(Some(&Credentials::parse(header).unwrap())).await;
+        assert_eq!(logins.authenticate(None).await.unwrap(), Principal::anonymous());
+        assert_eq!(login("Basic YTpi").await.unwrap(), Principal::named("a"));
+        assert!(matches!(login("Basic YTpj").await, Err(AuthenticationError::Rejected)));
+        let asked = Asked { wanted: &[], shortfall: Shortfall::Missing, origin: None };
+        assert_eq!(logins.challenge(&asked), Some(Challenge::basic("r")));
     }
 }

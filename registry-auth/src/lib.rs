@@ -39,7 +39,7 @@ mod principal;
 
 pub use access::Access;
 pub use action::{Action, Actions};
-pub use authenticator::{Anonymous, Asked, Authenticator, Shortfall};
+pub use authenticator::{Anonymous, Asked, Authenticator, OrAnonymous, Shortfall};
 pub use authorizer::{AllOf, AllowAll, Authorizer, DecideBy, Decision};
 pub use basic::Basic;
 pub use challenge::Challenge;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer};
+use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer, OrAnonymous};
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
 use registry_http::RegistryService;
@@ -134,16 +134,21 @@ pub struct Doors {
 pub async fn doors(config: &Config) -> Result<Doors, AssembleError> {
     let auth = config.auth.clone();
     let blocking: &dyn Blocking = &TokioBlocking;
-    blocking.run(move || open_doors(&auth)).await?
+    let has_rules = config.access.is_some();
+    blocking.run(move || open_doors(&auth, has_rules)).await?
 }
 
-fn open_doors(auth: &AuthConfig) -> Result<Doors, AssembleError> {
+fn open_doors(auth: &AuthConfig, has_rules: bool) -> Result<Doors, AssembleError> {
     let (authenticator, logins): (Arc<dyn Authenticator>, _) = match auth {
         AuthConfig::None => (Arc::new(Anonymous), None),
         AuthConfig::Htpasswd { realm, path } => {
             let opened = Logins::open(realm, path);
             let logins = Arc::new(opened.map_err(|source| AssembleError::Logins { path: path.clone(), source })?);
-            (logins.authenticator(), Some(logins))
+            let htpasswd = logins.authenticator();
+            // Rules may have something for those without a login.
+            let authenticator: Arc<dyn Authenticator> =
+                if has_rules { Arc::new(OrAnonymous(htpasswd)) } else { htpasswd };
+            (authenticator, Some(logins))
         }
     };
     Ok(Doors { authenticator, watched: Watched { logins } })

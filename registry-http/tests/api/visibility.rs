@@ -75,7 +75,7 @@ async fn walk(api: &Api, who: &[(&str, &str)], n: usize) -> (Vec<String>, Vec<St
             return (names, links);
         }
         let link = reply.header("link").to_owned();
-        next = link.split(['<', '>']).nth(1).unwrap().to_owned();
+        link.split(['<', '>']).nth(1).unwrap().clone_into(&mut next);
         links.push(link);
     }
 }
