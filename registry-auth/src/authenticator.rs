@@ -68,7 +68,7 @@ impl Authenticator for Anonymous {
     }
 }
 
-/// Lets those who send no credentials in as [`Principal::anonymous`], for an [`Authorizer`](crate::Authorizer) that
+/// Lets those who send no credentials, or an empty user with an empty password, in as [`Principal::anonymous`], for an [`Authorizer`](crate::Authorizer) that
 /// knows what they may do. Those who send some have to send good ones.
 #[derive(Debug, Clone)]
 pub struct OrAnonymous<A>(pub A);
@@ -76,7 +76,7 @@ pub struct OrAnonymous<A>(pub A);
 #[async_trait]
 impl<A: Authenticator> Authenticator for OrAnonymous<Arc<A>> {
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
-        match self.0.authenticate(credentials).await {
+        match self.0.authenticate(credentials.filter(|credentials| !credentials.are_empty())).await {
             Err(AuthenticationError::Missing) => Ok(Principal::anonymous()),
             answer => answer,
         }
@@ -105,7 +105,9 @@ mod tests {
         let logins = OrAnonymous(Arc::new(crate::Basic::new("r", |_: &str, password: &str| password == "b")));
         let login = async |header: &str| logins.authenticate(Some(&Credentials::parse(header).unwrap())).await;
         assert_eq!(logins.authenticate(None).await.unwrap(), Principal::anonymous());
+        assert_eq!(login("Basic Og==").await.unwrap(), Principal::anonymous());
         assert_eq!(login("Basic YTpi").await.unwrap(), Principal::named("a"));
+        assert!(matches!(login("Basic YTo=").await, Err(AuthenticationError::Rejected)));
         assert!(matches!(login("Basic YTpj").await, Err(AuthenticationError::Rejected)));
         let asked = Asked { wanted: &[], shortfall: Shortfall::Missing, origin: None };
         assert_eq!(logins.challenge(&asked), Some(Challenge::basic("r")));

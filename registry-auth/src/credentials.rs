@@ -54,6 +54,12 @@ impl Credentials {
             Err(AuthenticationError::Malformed)
         }
     }
+
+    /// Whether these are an empty user and an empty password. Podman and its kin answer a challenge so when they have
+    /// none.
+    pub(crate) fn are_empty(&self) -> bool {
+        matches!(self, Self::Basic { user, password } if user.is_empty() && password.expose().is_empty())
+    }
 }
 
 fn basic(value: &str) -> Option<Credentials> {

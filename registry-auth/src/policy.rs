@@ -89,9 +89,9 @@ impl Policy {
         match access {
             // Docker and Podman ask for the base first, without credentials, and send those they have only to a
             // registry that answers with a challenge. Were the base open to all because all may pull, nobody could
-            // push: the client would never log in. A client without credentials goes on after the challenge of
-            // `Basic`, and pulls what is public. Only where pushing takes no login either there is nothing to log
-            // in for.
+            // push: the client would never log in. Podman goes on after the challenge of `Basic` without credentials
+            // and pulls what is public; Docker gives up, which is the lesser evil. Only where pushing takes no login
+            // either there is nothing to log in for.
             Access::Base => !principal.is_anonymous() || self.may_somewhere(principal, Action::Push),
             Access::Catalog => self.may_read_something(principal),
             Access::Repository { name, actions } => {
