@@ -68,8 +68,8 @@ impl Authenticator for Anonymous {
     }
 }
 
-/// Lets those who send no credentials, or an empty user with an empty password, in as [`Principal::anonymous`], for an [`Authorizer`](crate::Authorizer) that
-/// knows what they may do. Those who send some have to send good ones.
+/// Lets those who send no credentials, or an empty user with an empty password, in as [`Principal::anonymous`], for an
+/// [`Authorizer`](crate::Authorizer) that knows what they may do. Those who send some have to send good ones.
 #[derive(Debug, Clone)]
 pub struct OrAnonymous<A>(pub A);
 

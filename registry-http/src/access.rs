@@ -164,7 +164,10 @@ async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
 
 fn credentials(call: &Call) -> Result<Option<Credentials>, AuthenticationError> {
     let mut values = call.headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        let subject = call.certificate_subject();
+        return Ok(subject.map(|subject| Credentials::Certificate { subject: subject.to_owned() }));
+    };
     if values.next().is_some() {
         return Err(AuthenticationError::Malformed);
     }

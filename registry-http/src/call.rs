@@ -1,6 +1,6 @@
 //! One request, as handlers see it: without its path, which the route holds, and without its body.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,15 +12,12 @@ use registry_core::{Caller, RequestOrigin};
 
 use crate::body::ResponseBody;
 use crate::budget::Exhausted;
+use crate::connection::{Encrypted, PeerAddress, PeerCertificate};
 use crate::error::Refusal;
 use crate::forwarded::{self, Origin};
 use crate::location::{Locations, Root};
 use crate::query::Query;
 use crate::service::Settings;
-
-/// The address that a request came from, as an extension of the request. `serve` sets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// One request.
 #[derive(Debug)]
@@ -33,17 +30,20 @@ pub(crate) struct Call {
     pub(crate) root: Root,
     origin: Option<Origin>,
     peer: Option<PeerAddress>,
+    certificate: Option<PeerCertificate>,
 }
 
 impl Call {
     pub(crate) fn new(settings: Arc<Settings>, parts: Parts) -> Self {
-        let origin = Origin::of(&parts.headers, &parts.uri, settings.trust_forwarded);
+        let is_encrypted = parts.extensions.get::<Encrypted>().is_some();
+        let origin = Origin::of(&parts.headers, &parts.uri, is_encrypted, settings.trust_forwarded);
         let root = Root::new(&settings.locations, origin.as_ref(), &settings.prefix);
         Self {
             query: Query::parse(parts.uri.query()),
             root,
             origin,
             peer: parts.extensions.get().copied(),
+            certificate: parts.extensions.get().cloned(),
             method: parts.method,
             headers: parts.headers,
             settings,
@@ -80,6 +80,11 @@ impl Call {
             Locations::At(url) => Some(url.origin().to_owned()),
             Locations::AsAsked | Locations::Relative => self.origin.as_ref().map(Origin::address),
         }
+    }
+
+    /// Whom the client's certificate was made for; `None` if none was verified.
+    pub(crate) fn certificate_subject(&self) -> Option<&str> {
+        self.certificate.as_ref().map(PeerCertificate::subject)
     }
 
     fn client_address(&self) -> Option<String> {

@@ -13,18 +13,19 @@ pub struct Origin {
 
 impl Origin {
     /// Reads it out of a request: `Forwarded` (RFC 7239, its first element) before `X-Forwarded-Proto` and
-    /// `X-Forwarded-Host`, before what the request itself says. With `trusted` unset only the request counts.
+    /// `X-Forwarded-Host`, before how the request came. With `trusted` unset only that counts.
     ///
     /// A value that is no scheme or no host counts as absent, so nothing but a scheme and a host ever comes out.
     /// `None` if there is no host at all.
     #[must_use]
-    pub fn of(headers: &HeaderMap, uri: &Uri, trusted: bool) -> Option<Self> {
+    pub fn of(headers: &HeaderMap, uri: &Uri, is_encrypted: bool, trusted: bool) -> Option<Self> {
         let forwarded = if trusted { Forwarded::of(headers) } else { Forwarded::default() };
         let first = |name: &str| {
             let value = trusted.then(|| headers.get(name)?.to_str().ok()).flatten()?;
             value.split(',').next().map(str::trim)
         };
-        let scheme = [forwarded.proto.as_deref(), first("x-forwarded-proto"), uri.scheme_str()];
+        let encrypted = is_encrypted.then_some("https");
+        let scheme = [forwarded.proto.as_deref(), first("x-forwarded-proto"), encrypted, uri.scheme_str()];
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let authority = [
             forwarded.host.as_deref(),
@@ -139,7 +140,7 @@ mod tests {
 
     fn origin(pairs: &[(&str, &str)]) -> Option<String> {
         let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Origin::of(&headers, &Uri::from_static("/v2/"), true).map(|origin| origin.address())
+        Origin::of(&headers, &Uri::from_static("/v2/"), false, true).map(|origin| origin.address())
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
             let Ok(value) = http::HeaderValue::from_str(bad) else { continue };
             let headers = [("x-forwarded-host", value.clone()), ("host", http::HeaderValue::from_static("inner"))];
             let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value)).collect();
-            let origin = Origin::of(&headers, &Uri::from_static("/"), true).unwrap();
+            let origin = Origin::of(&headers, &Uri::from_static("/"), false, true).unwrap();
             assert_eq!(origin.address(), "http://inner", "{bad}");
         }
         for bad in ["javascript", "https://x", "ftp", ""] {
@@ -204,8 +205,8 @@ mod tests {
         let headers = [("host", "inner"), ("x-forwarded-host", "outer"), ("forwarded", "host=outer;proto=https")];
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let origin = Origin::of(&headers, &Uri::from_static("/"), false).unwrap();
-        assert_eq!(origin.address(), "http://inner");
+        let origin = Origin::of(&headers, &Uri::from_static("/"), true, false).unwrap();
+        assert_eq!(origin.address(), "https://inner");
     }
 
     #[test]
@@ -232,7 +233,7 @@ mod tests {
             if let Ok(value) = host.parse() {
                 headers.insert(header::HOST, value);
             }
-            if let Some(origin) = Origin::of(&headers, &Uri::from_static("/"), true) {
+            if let Some(origin) = Origin::of(&headers, &Uri::from_static("/"), false, true) {
                 let address = origin.address();
                 let uri: Uri = address.parse().unwrap();
                 prop_assert_eq!(uri.authority().unwrap().as_str(), origin.authority());

@@ -16,6 +16,7 @@ mod budget;
 mod call;
 mod catalog;
 mod condition;
+mod connection;
 mod content;
 mod dispatch;
 mod error;
@@ -35,16 +36,22 @@ mod service;
 mod tags;
 #[cfg(feature = "test-util")]
 mod test_registry;
+#[cfg(feature = "tls")]
+mod tls;
 mod uploads;
 
 pub use body::ResponseBody;
-pub use call::PeerAddress;
+pub use connection::{Encrypted, PeerAddress, PeerCertificate};
 pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
 #[cfg(feature = "serve")]
 pub use serve::{Drained, Listener, RequestBody, ServeOptions, serve};
 pub use service::{RegistryService, ServiceBuilder, Unguarded, service};
 #[cfg(feature = "test-util")]
 pub use test_registry::{TestRegistry, TestRegistryBuilder};
+#[cfg(feature = "tls")]
+pub use tls::{
+    CipherSuite, CipherSuiteError, ClientAuth, ClientRoots, Identity, Tls, TlsBuilder, TlsError, TlsVersion,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

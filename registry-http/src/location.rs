@@ -164,6 +164,7 @@ mod tests {
         let origin = Origin::of(
             &[(http::header::HOST, "h:1".parse().unwrap())].into_iter().collect(),
             &Uri::from_static("/"),
+            false,
             true,
         );
         let prefix = "/p".parse().unwrap();

@@ -8,37 +8,54 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// Where connections come from.
+use super::security::Security;
+
+/// Where connections come from: a TCP port or a Unix socket.
 #[derive(Debug)]
-pub enum Listener {
-    /// A TCP port.
+pub struct Listener {
+    source: Source,
+    security: Security,
+}
+
+#[derive(Debug)]
+enum Source {
     Tcp(TcpListener),
-    /// A Unix socket.
     Unix(UnixListener),
 }
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self::Tcp(listener)
+        Self { source: Source::Tcp(listener), security: Security::default() }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self::Unix(listener)
+        Self { source: Source::Unix(listener), security: Security::default() }
     }
 }
 
 impl Listener {
+    /// Speaks TLS on every connection. Whoever begins without it gets no further.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: crate::Tls) -> Self {
+        Self { security: Security::from(tls), ..self }
+    }
+
+    pub(super) fn security(&self) -> &Security {
+        &self.security
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.source {
+            Source::Tcp(listener) => {
                 let (socket, peer) = listener.accept().await?;
                 // Answers are written whole, so there is nothing to gather.
                 socket.set_nodelay(true)?;
                 Ok((Socket::Tcp(socket), Some(peer)))
             }
-            Self::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
+            Source::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
         }
     }
 }
@@ -48,6 +65,8 @@ impl Listener {
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<Socket>>),
 }
 
 macro_rules! either {
@@ -59,6 +78,11 @@ macro_rules! either {
             }
             Socket::Unix(socket) => {
                 let $inner = Pin::new(socket);
+                $do
+            }
+            #[cfg(feature = "tls")]
+            Socket::Tls(socket) => {
+                let $inner = Pin::new(socket.as_mut());
                 $do
             }
         }

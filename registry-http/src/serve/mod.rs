@@ -5,6 +5,7 @@ mod addresses;
 mod head;
 mod listener;
 mod paced;
+mod security;
 mod watched;
 
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
@@ -32,13 +33,16 @@ use self::addresses::Addresses;
 pub use self::listener::Listener;
 use self::listener::Socket;
 pub use self::paced::RequestBody;
+use self::security::{Protocol, Secured, Security};
 use self::watched::Watched;
-use crate::PeerAddress;
+use crate::{Encrypted, PeerAddress};
 
 /// How [`serve`] treats connections. The defaults are safe on an open network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeOptions {
+    /// How long a TLS handshake may take, from the beginning of the connection; 10 s.
+    pub handshake_timeout: Duration,
     /// How long a request's head may take, from its first byte on, or from the beginning of the connection; 10 s.
     pub header_timeout: Duration,
     /// How long a connection may do nothing between requests; 60 s.
@@ -67,6 +71,7 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
@@ -99,7 +104,8 @@ pub struct Drained {
 /// before it comes to the service.
 ///
 /// The service is any: a [`RegistryService`](crate::RegistryService), or one with layers around it. Requests have
-/// their [`PeerAddress`] as an extension. An error of the listener is logged and tried again, as it passes with the
+/// their [`PeerAddress`] as an extension, and over TLS [`Encrypted`] and, where one was verified, the client's
+/// [`PeerCertificate`](crate::PeerCertificate). An error of the listener is logged and tried again, as it passes with the
 /// shortage behind it.
 ///
 /// Dropping the future cuts every connection.
@@ -128,7 +134,8 @@ where
                 tracing::debug!(?peer, "a connection was refused: its address has too many");
                 continue;
             };
-            let connection = connection(socket, peer, service.clone(), options, &graceful);
+            let security = listener.security().clone();
+            let connection = connection(security, socket, peer, service.clone(), options, graceful.watcher());
             connections.spawn(async move {
                 connection.await;
                 drop((slot, place));
@@ -186,28 +193,33 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end.
-fn connection<S, B>(
+async fn connection<S, B>(
+    security: Security,
     socket: Socket,
     peer: Option<SocketAddr>,
     service: S,
     options: ServeOptions,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + 'static
-where
+    watcher: Watcher,
+) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    let Secured { socket, protocol, is_encrypted, certificate } = match security.secure(socket, &options).await {
+        Ok(secured) => secured,
+        Err(error) => return tracing::debug!(%error, ?peer, "a connection was not secured"),
+    };
     let activity = Arc::new(Activity::default());
     let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity), options));
     let service = service_fn(move |request: Request<Incoming>| {
         let running = activity.begin();
         let answer = head::check(&request).map(|()| {
             let mut request = request.map(|body| RequestBody::new(body, &options));
-            if let Some(peer) = peer {
-                request.extensions_mut().insert(PeerAddress(peer));
-            }
+            let extensions = request.extensions_mut();
+            peer.and_then(|peer| extensions.insert(PeerAddress(peer)));
+            is_encrypted.then(|| extensions.insert(Encrypted));
+            certificate.clone().and_then(|certificate| extensions.insert(certificate));
             service.clone().oneshot(request)
         });
         async move {
@@ -218,16 +230,13 @@ where
             Ok::<_, Infallible>(response.map(|body| running.with(body)))
         }
     });
-    let connection = builder(&options).serve_connection(io, service).into_owned();
-    let connection = graceful.watch(connection);
-    async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error, "a connection broke off");
-        }
+    let connection = builder(&options, protocol).serve_connection(io, service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection broke off");
     }
 }
 
-fn builder(options: &ServeOptions) -> auto::Builder<TokioExecutor> {
+fn builder(options: &ServeOptions, protocol: Protocol) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -243,7 +252,11 @@ fn builder(options: &ServeOptions) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(16 * 1024)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
-    if options.h2c { builder } else { builder.http1_only() }
+    match protocol {
+        Protocol::AsItBegins => builder,
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
+    }
 }
 
 #[cfg(test)]

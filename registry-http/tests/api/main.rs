@@ -14,5 +14,7 @@ mod manifests;
 mod referrers;
 mod tags;
 mod test_registry;
+#[cfg(feature = "tls")]
+mod tls;
 mod uploads;
 mod visibility;
