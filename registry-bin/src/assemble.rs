@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer, OrAnonymous};
+use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, OrAnonymous};
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
 use registry_http::RegistryService;
@@ -16,6 +16,7 @@ use registry_storage::{
     over_http,
 };
 
+use crate::certificates::{Certificates, CertificatesError};
 #[cfg(feature = "s3")]
 use crate::config::S3Config;
 use crate::config::{AuthConfig, Config, Driver, Durability};
@@ -49,6 +50,9 @@ pub enum AssembleError {
         /// Why.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error("cannot speak TLS")]
+    Certificates(#[from] CertificatesError),
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -127,19 +131,22 @@ pub struct Doors {
     pub watched: Watched,
 }
 
-/// Reads the passwords.
+/// Reads the passwords and the certificate.
 ///
 /// # Errors
 /// If a file of theirs cannot be used.
 pub async fn doors(config: &Config) -> Result<Doors, AssembleError> {
-    let auth = config.auth.clone();
+    let config = config.clone();
     let blocking: &dyn Blocking = &TokioBlocking;
-    let has_rules = config.access.is_some();
-    blocking.run(move || open_doors(&auth, has_rules)).await?
+    blocking.run(move || open_doors(&config)).await?
 }
 
-fn open_doors(auth: &AuthConfig, has_rules: bool) -> Result<Doors, AssembleError> {
-    let (authenticator, logins): (Arc<dyn Authenticator>, _) = match auth {
+fn open_doors(config: &Config) -> Result<Doors, AssembleError> {
+    let has_rules = config.access.is_some();
+    let certificates = config.http.tls.as_ref().map(Certificates::open).transpose()?.map(Arc::new);
+    let (authenticator, logins): (Arc<dyn Authenticator>, _) = match &config.auth {
+        // Without certificates that are verified everybody is anonymous.
+        AuthConfig::None if certificates.is_some() => (Arc::new(ClientCertificates), None),
         AuthConfig::None => (Arc::new(Anonymous), None),
         AuthConfig::Htpasswd { realm, path } => {
             let opened = Logins::open(realm, path);
@@ -151,7 +158,7 @@ fn open_doors(auth: &AuthConfig, has_rules: bool) -> Result<Doors, AssembleError
             (authenticator, Some(logins))
         }
     };
-    Ok(Doors { authenticator, watched: Watched { logins } })
+    Ok(Doors { authenticator, watched: Watched { logins, certificates } })
 }
 
 /// Puts the HTTP API over a registry.

@@ -8,6 +8,8 @@ pub mod access_log;
 #[doc(hidden)]
 pub mod assemble;
 #[doc(hidden)]
+pub mod certificates;
+#[doc(hidden)]
 pub mod command;
 #[doc(hidden)]
 pub mod config;

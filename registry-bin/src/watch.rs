@@ -5,21 +5,57 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry_core::{Blocking, TokioBlocking};
+use registry_core::{Blocking, Clock as _, SystemClock, TokioBlocking};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use crate::certificates::Certificates;
 use crate::logins::Logins;
 
 /// How often files are looked at. A change counts when two looks agree on it, so that a file in the middle of being
 /// written does not.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the end of a certificate is thought of.
+const DAY: Duration = Duration::from_hours(24);
+
 /// What is read again.
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
     /// The password file.
     pub logins: Option<Arc<Logins>>,
+    /// The certificate and its key.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+/// What is read again, with its files.
+#[derive(Debug)]
+struct Followed {
+    watched: Watched,
+    passwords: Files,
+    certificate: Files,
+}
+
+impl Followed {
+    fn new(watched: Watched) -> Self {
+        let passwords = Files::new(watched.logins.iter().map(|logins| logins.path()));
+        let certificate = Files::new(watched.certificates.iter().flat_map(|certificates| certificates.paths()));
+        Self { watched, passwords, certificate }
+    }
+
+    /// Reads what has changed, and everything if told to.
+    fn look(&mut self, told: bool) {
+        if (self.passwords.changed() || told)
+            && let Some(logins) = &self.watched.logins
+        {
+            logins.reload();
+        }
+        if (self.certificate.changed() || told)
+            && let Some(certificates) = &self.watched.certificates
+        {
+            certificates.reload();
+        }
+    }
 }
 
 /// The identity of a file's content: its content, or that it cannot be read. Looking at the content and not at times
@@ -69,30 +105,31 @@ pub fn watch(watched: Watched) -> io::Result<impl Future<Output = ()> + Send> {
 }
 
 async fn run(watched: Watched, mut hangup: Signal) {
-    let mut files = Files::new(watched.logins.iter().map(|logins| logins.path()));
+    let certificates = watched.certificates.clone();
+    let mut followed = Followed::new(watched);
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut days = tokio::time::interval(DAY);
     loop {
         let told = tokio::select! {
             _ = ticks.tick() => false,
             Some(()) = hangup.recv() => true,
+            _ = days.tick() => {
+                certificates.iter().for_each(|certificates| certificates.tell_end(SystemClock.now()));
+                continue;
+            }
         };
         if told {
-            tracing::info!("SIGHUP: the password file is read again; other settings need a restart");
+            tracing::info!("SIGHUP: passwords and certificate are read again; other settings need a restart");
         }
-        let watched = watched.clone();
         let blocking: &dyn Blocking = &TokioBlocking;
         let looked = blocking.run(move || {
-            if (files.changed() || told)
-                && let Some(logins) = &watched.logins
-            {
-                logins.reload();
-            }
-            files
+            followed.look(told);
+            followed
         });
         // The runtime is ending.
         let Ok(looked) = looked.await else { return };
-        files = looked;
+        followed = looked;
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged, Writing};
 use crate::assemble::{self, Assembled};
-use crate::config::{AuthConfig, Config, Parsed};
+use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
 use crate::listen::{self, Listening, Place};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -64,6 +64,10 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
     let doors = assemble::doors(config).await?;
+    let listener = match &doors.watched.certificates {
+        Some(certificates) => listener.with_tls(certificates.tls()),
+        None => listener,
+    };
     let (access_log, writing) = access_log(config)?;
     let service = AccessLogged::new(assemble::service(registry.clone(), &doors, config), access_log);
     let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
@@ -127,7 +131,8 @@ fn greet(config: &Config, place: &Place) {
     };
     let storage = assemble::storage_place(&config.storage.driver);
     let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
-    tracing::info!(storage, push, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
+    let tls = config.http.tls.is_some();
+    tracing::info!(storage, push, tls, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
     if place.is_exposed() && is_open(config) {
         let may = match (config.storage.read_only, config.storage.delete) {
             (true, _) => "pull everything",
@@ -143,7 +148,9 @@ fn greet(config: &Config, place: &Place) {
 
 /// Whether anybody gets in who can reach the server.
 fn is_open(config: &Config) -> bool {
-    config.auth == AuthConfig::None && config.access.is_none()
+    let client_certificates = config.http.tls.as_ref().map(|tls| &tls.client_certificates);
+    let is_locked = matches!(client_certificates, Some(ClientCertificates::RequireAndVerify(_)));
+    config.auth == AuthConfig::None && config.access.is_none() && !is_locked
 }
 
 fn tell_end(cut: usize) {

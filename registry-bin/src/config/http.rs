@@ -7,12 +7,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use registry_http::{ExternalUrl, Prefix};
 
 use super::section::Section;
+use super::tls::{self, TlsConfig};
 
 /// Where and how the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Where it listens.
     pub listen: Listen,
+    /// How connections are encrypted; `None` where they are not.
+    pub tls: Option<TlsConfig>,
     /// The address that clients are told, such as `https://registry.example.com`.
     pub host: Option<ExternalUrl>,
     /// What stands before `/v2/`.
@@ -59,11 +62,13 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let drain_timeout = http.duration("draintimeout").unwrap_or(DEFAULT_DRAIN_TIMEOUT);
     // Signed the state in an upload's address; here the server keeps that state itself.
     http.secret("secret");
-    refuse_tls(&mut http);
+    let tls = tls::read(&mut http);
     let h2c = h2c(&mut http);
-    http.without_effect(&["debug", "http2"]);
+    http.without_effect(&["debug"]);
     http.finish();
-    Some(HttpConfig { listen: listen?, host, prefix, relative_urls, trust_forwarded, headers, drain_timeout, h2c })
+    let listen = listen?;
+    let tls = tls?;
+    Some(HttpConfig { listen, tls, host, prefix, relative_urls, trust_forwarded, headers, drain_timeout, h2c })
 }
 
 fn listen(http: &mut Section<'_>) -> Option<Listen> {
@@ -132,10 +137,4 @@ fn h2c(http: &mut Section<'_>) -> bool {
     let enabled = section.boolean("enabled").unwrap_or(false);
     section.finish();
     enabled
-}
-
-fn refuse_tls(http: &mut Section<'_>) {
-    if http.take("tls").is_some_and(|node| !node.is_blank()) {
-        http.refuse("tls", "not available in this version; it does not start, lest it answer unencrypted");
-    }
 }

@@ -13,7 +13,7 @@ const SETTINGS: [&str; 39] = [
     "http.h2c.enabled",
     "http.headers.**",
     "http.host",
-    "http.http2.**",
+    "http.http2.disabled",
     "http.net",
     "http.prefix",
     "http.relativeurls",

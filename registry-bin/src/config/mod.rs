@@ -18,6 +18,7 @@ mod s3;
 mod section;
 mod storage;
 mod summary;
+mod tls;
 mod unavailable;
 mod validation;
 pub mod yaml;
@@ -36,6 +37,7 @@ pub use self::report::Problem;
 #[cfg(feature = "s3")]
 pub use self::s3::{S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
+pub use self::tls::{ClientCertificates, TlsConfig};
 
 use self::node::Node;
 use self::report::Report;

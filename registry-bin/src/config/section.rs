@@ -39,6 +39,11 @@ impl<'r> Section<'r> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Whether nothing is said in it.
+    pub(super) fn is_blank(&self) -> bool {
+        self.fields.values().all(Node::is_blank)
+    }
+
     /// Whether something is said under this name.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.fields.get(key).is_some_and(|node| *node != Node::Null)

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use registry_core::{Platforms, References};
+use registry_http::TlsVersion;
 
 use super::storage::{Driver, StorageConfig};
 use super::{AuthConfig, Config, Listen, duration};
@@ -20,6 +21,7 @@ impl fmt::Display for Config {
         for name in self.http.headers.keys() {
             writeln!(f, "http.headers: {name}")?;
         }
+        self.tls(f)?;
         writeln!(f, "http.draintimeout: {}", duration::format(self.http.drain_timeout))?;
         self.doors(f)?;
         storage(&self.storage, f)?;
@@ -34,6 +36,16 @@ impl fmt::Display for Config {
 }
 
 impl Config {
+    fn tls(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(tls) = &self.http.tls else { return writeln!(f, "http.tls: off") };
+        let version = match tls.minimum_version {
+            TlsVersion::V1_2 => "1.2",
+            TlsVersion::V1_3 => "1.3",
+        };
+        writeln!(f, "http.tls: {}, TLS {version} and above", tls.certificate.display())?;
+        writeln!(f, "http.tls.clientauth: {}", tls.client_certificates.as_str())
+    }
+
     fn doors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.auth {
             AuthConfig::None => writeln!(f, "auth: none")?,

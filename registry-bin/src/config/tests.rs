@@ -99,6 +99,9 @@ http:
   headers: {X-One: [a, b], X-Two: c}
   draintimeout: 1m30s
   h2c: {enabled: true}
+  http2: {disabled: true}
+  tls: {certificate: /c, key: /k, minimumtls: tls1.3, ciphersuites: [TLS_AES_256_GCM_SHA384], clientcas: [/a],
+    clientauth: verify-client-cert-if-given}
 auth: {htpasswd: {realm: x, path: /users}}
 access:
   groups: {team: [ann, bob]}
@@ -192,7 +195,7 @@ fn no_door_is_opened_by_what_is_not_built() {
         ("access: {rules: [{repositories: ['**'], actions: [pull]}]}", "access.rules.0.who: missing"),
         ("auth: {token: {realm: x}}", "auth.token: "),
         ("auth: {silly: {realm: x, service: y}}", "auth.silly: "),
-        ("http: {tls: {certificate: /c, key: /k}}", "http.tls: "),
+        ("http: {tls: {certificate: /c}}", "http.tls.key: missing"),
         ("proxy: {remoteurl: x}", "proxy: "),
         ("middleware: {registry: [{name: x}]}", "middleware: "),
         ("storage: {gcs: {bucket: x}}", "storage.gcs: not a driver that this server has"),
@@ -258,7 +261,7 @@ fn the_harmless_rest_warns_by_name() {
 loglevel: warn
 log: {hooks: [{type: mail}]}
 storage: {inmemory: , cache: {blobdescriptor: inmemory}, redirect: {disable: true}, tag: {concurrencylimit: 8}}
-http: {debug: {addr: ':5001'}, http2: {disabled: true}, colour: red}
+http: {debug: {addr: ':5001'}, colour: red}
 redis: {addr: x}
 notifications: {endpoints: [{name: x}]}
 health: {storagedriver: {enabled: true}}
@@ -279,7 +282,6 @@ surprise: 1
             "storage.redirect",
             "storage.tag",
             "http.debug",
-            "http.http2",
             "http.colour",
             "compatibility",
             "health",

@@ -35,7 +35,7 @@ fn all_errors_are_told_at_once() {
 fn what_is_not_built_opens_no_door() {
     for (rest, path) in [
         ("auth: {token: {realm: r}}", "auth.token: "),
-        ("http: {tls: {certificate: /c, key: /k}}", "http.tls: "),
+        ("http: {tls: {certificate: /c}}", "http.tls.key: "),
         ("proxy: {remoteurl: https://example.com}", "proxy: "),
         ("middleware: {storage: [{name: cloudfront}]}", "middleware: "),
     ] {
@@ -55,7 +55,7 @@ fn what_is_not_built_opens_no_door() {
 fn a_key_in_other_letters_opens_no_door() {
     for (rest, variable, path) in [
         ("Auth: {}", ("REGISTRY_AUTH_HTPASSWD_PATH", "/p"), "auth.htpasswd.realm: "),
-        ("http: {Tls: }", ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c"), "http.tls: "),
+        ("http: {Tls: }", ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c"), "http.tls.key: "),
     ] {
         let folder = folder();
         let program = Program::in_folder(&folder).config(&format!("version: 0.1\nstorage: inmemory\n{rest}\n"));

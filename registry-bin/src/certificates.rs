@@ -1,0 +1,253 @@
+//! The certificate of the server: read from its files, and read again when they changed.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use registry_core::{Clock, SystemClock};
+use registry_http::{ClientAuth, ClientRoots, Identity, Tls, TlsError};
+
+use crate::config::{ClientCertificates, TlsConfig};
+
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// How long before its end a certificate is told of.
+const SOON: Duration = Duration::from_hours(7 * 24);
+
+/// A certificate that is kept as its files are.
+#[derive(Debug)]
+pub struct Certificates {
+    certificate: PathBuf,
+    key: PathBuf,
+    tls: Tls,
+    /// The end of the certificate that is shown, in seconds since 1970.
+    not_after: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// Why there is no certificate to show.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificatesError {
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The content is not good for TLS.
+    #[error("cannot use {}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TlsError,
+    },
+}
+
+impl Certificates {
+    /// Reads the files. A certificate that has expired is shown all the same: better an error that clients understand
+    /// than no server, which might just be about to get a new one.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
+    pub fn open(config: &TlsConfig) -> Result<Self, CertificatesError> {
+        let identity = identity(&config.certificate, &config.key)?;
+        let not_after = identity.not_after();
+        if let Err(error) = identity.check(SystemClock.now()) {
+            let path = config.certificate.display();
+            tracing::error!(%error, %path, not_after = %rfc3339(not_after), "clients will refuse the certificate");
+        }
+        let tls = Tls::builder(identity)
+            .minimum_version(config.minimum_version)
+            .cipher_suites(config.cipher_suites.clone())
+            .client_auth(client_auth(&config.client_certificates)?)
+            .http2(config.http2)
+            .build()
+            .map_err(|source| CertificatesError::Tls { path: config.certificate.clone(), source })?;
+        let (certificate, key) = (config.certificate.clone(), config.key.clone());
+        let not_after = AtomicU64::new(seconds(not_after));
+        Ok(Self { certificate, key, tls, not_after, failed: AtomicBool::new(false) })
+    }
+
+    /// What connections are encrypted with.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.tls.clone()
+    }
+
+    /// The files: the certificate and its key.
+    #[must_use]
+    pub fn paths(&self) -> [&Path; 2] {
+        [&self.certificate, &self.key]
+    }
+
+    /// Until when the certificate that is shown is good.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.not_after.load(Ordering::Relaxed))
+    }
+
+    /// Whether the files, when they were last read, had nothing that could be shown.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Shows from now on what the files hold. What is not good leaves the certificate as it was.
+    pub fn reload(&self) {
+        let path = self.certificate.display();
+        let fresh = identity(&self.certificate, &self.key).and_then(|identity| {
+            let good = identity.check(SystemClock.now());
+            good.map_err(|source| CertificatesError::Tls { path: self.certificate.clone(), source })?;
+            Ok(identity)
+        });
+        self.failed.store(fresh.is_err(), Ordering::Relaxed);
+        match fresh {
+            Ok(identity) => {
+                let not_after = identity.not_after();
+                self.not_after.store(seconds(not_after), Ordering::Relaxed);
+                self.tls.reload(identity);
+                tracing::info!(%path, not_after = %rfc3339(not_after), "the certificate was read again");
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, %path, "the new certificate cannot be used; the old one stays");
+            }
+        }
+    }
+
+    /// Tells when the certificate ends soon.
+    pub fn tell_end(&self, now: SystemTime) {
+        let not_after = self.not_after();
+        if not_after < now + SOON {
+            tracing::warn!(path = %self.certificate.display(), not_after = %rfc3339(not_after), "the certificate ends soon");
+        }
+    }
+}
+
+fn identity(certificate: &Path, key: &Path) -> Result<Identity, CertificatesError> {
+    let identity = Identity::from_pem(&read(certificate)?, &read(key)?);
+    identity.map_err(|source| {
+        let path = if matches!(source, TlsError::Certificate(_)) { certificate } else { key };
+        CertificatesError::Tls { path: path.to_owned(), source }
+    })
+}
+
+fn client_auth(config: &ClientCertificates) -> Result<ClientAuth, CertificatesError> {
+    Ok(match config {
+        ClientCertificates::No => ClientAuth::None,
+        ClientCertificates::Request => ClientAuth::Request,
+        ClientCertificates::RequireAny => ClientAuth::RequireAny,
+        ClientCertificates::VerifyIfGiven(files) => ClientAuth::VerifyIfGiven(roots(files)?),
+        ClientCertificates::RequireAndVerify(files) => ClientAuth::RequireAndVerify(roots(files)?),
+    })
+}
+
+/// The authorities of several files. Each is tried alone first, so that an error has the name of its file.
+fn roots(files: &[PathBuf]) -> Result<ClientRoots, CertificatesError> {
+    let mut texts = Vec::new();
+    for path in files {
+        let text = read(path)?;
+        ClientRoots::from_pem([&*text]).map_err(|source| CertificatesError::Tls { path: path.clone(), source })?;
+        texts.push(text);
+    }
+    let all = ClientRoots::from_pem(texts.iter().map(Vec::as_slice));
+    all.map_err(|source| CertificatesError::Tls { path: files.first().cloned().unwrap_or_default(), source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificatesError> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+    let read = read.and_then(|length| {
+        let fits = length as u64 <= MAX_BYTES;
+        fits.then_some(()).ok_or_else(|| io::Error::other(format!("longer than {MAX_BYTES} bytes")))
+    });
+    read.map_err(|source| CertificatesError::Read { path: path.to_owned(), source })?;
+    Ok(text)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    // Before 1970 is as expired as 1970.
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
+}
+
+fn rfc3339(time: SystemTime) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use registry_http::TlsVersion;
+    use tempfile::TempDir;
+
+    /// Writes a certificate that is good until the beginning of this year, and its key.
+    fn write(folder: &TempDir, until: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        std::fs::write(folder.path().join("c"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(folder.path().join("k"), key.serialize_pem()).unwrap();
+    }
+
+    fn config(folder: &TempDir) -> TlsConfig {
+        TlsConfig {
+            certificate: folder.path().join("c"),
+            key: folder.path().join("k"),
+            minimum_version: TlsVersion::V1_2,
+            cipher_suites: Vec::new(),
+            client_certificates: ClientCertificates::No,
+            http2: true,
+        }
+    }
+
+    fn year(certificates: &Certificates) -> String {
+        rfc3339(certificates.not_after()).to_string()[..4].to_owned()
+    }
+
+    #[test]
+    fn what_is_not_good_leaves_the_certificate_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder, 3000);
+        let certificates = Certificates::open(&config(&folder)).unwrap();
+        let look = |change: &dyn Fn()| {
+            change();
+            certificates.reload();
+            (year(&certificates), certificates.has_failed())
+        };
+        assert_eq!(look(&|| write(&folder, 3001)), ("3001".into(), false));
+        assert_eq!(look(&|| write(&folder, 2021)), ("3001".into(), true), "it has expired");
+        assert_eq!(look(&|| write(&folder, 3002)), ("3002".into(), false));
+        let other_key = KeyPair::generate().unwrap().serialize_pem();
+        assert_eq!(look(&|| std::fs::write(folder.path().join("k"), &other_key).unwrap()), ("3002".into(), true));
+        assert_eq!(look(&|| std::fs::remove_file(folder.path().join("k")).unwrap()), ("3002".into(), true));
+    }
+
+    #[test]
+    fn a_server_starts_with_a_certificate_that_expired_and_not_without_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Certificates::open(&config(&folder)), Err(CertificatesError::Read { .. })));
+        write(&folder, 2021);
+        assert_eq!(year(&Certificates::open(&config(&folder)).unwrap()), "2021");
+    }
+
+    #[test]
+    fn an_error_has_the_name_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder, 3000);
+        let broken = folder.path().join("authority");
+        std::fs::write(&broken, "x").unwrap();
+        let files = vec![folder.path().join("c"), broken.clone()];
+        let config = TlsConfig { client_certificates: ClientCertificates::RequireAndVerify(files), ..config(&folder) };
+        assert_eq!(Certificates::open(&config).unwrap_err().to_string(), format!("cannot use {}", broken.display()));
+        std::fs::write(&broken, vec![b'x'; 1024 * 1024 + 1]).unwrap();
+        assert_eq!(Certificates::open(&config).unwrap_err().to_string(), format!("cannot read {}", broken.display()));
+    }
+}
