@@ -23,13 +23,15 @@ free_port() {
 }
 
 # server_config KIND STORAGE FOLDER ADDR: prints a configuration. STORAGE is filesystem or inmemory; REFERENCES=sparse in
-# the environment lets manifests name what is not there (only ours knows it).
+# the environment lets manifests name what is not there (only ours knows it), SERVER_TLS holds what stands in `http.tls`,
+# SERVER_LINES further lines.
 server_config() {
     cat <<CONFIG
 version: 0.1
 log: {level: ${LOG_LEVEL:-warn}, accesslog: {disabled: true}}
-http: {addr: "$4", secret: a-secret-for-tests}
+http: {addr: "$4", secret: a-secret-for-tests${SERVER_TLS:+, tls: {$SERVER_TLS\}}}
 CONFIG
+    if [ -n "${SERVER_LINES:-}" ]; then printf '%s\n' "$SERVER_LINES"; fi
     case $2 in
     filesystem) printf 'storage: {filesystem: {rootdirectory: "%s"}, delete: {enabled: true}}\n' "$3" ;;
     inmemory) printf 'storage: {inmemory: {}, delete: {enabled: true}}\n' ;;
@@ -40,10 +42,10 @@ CONFIG
     fi
 }
 
-# server_ready ADDR PID: waits until the API answers, at most 30 s, or the process is gone.
+# server_ready ADDR PID: waits until the API answers, if only to ask for a login, at most 30 s, or the process is gone.
 server_ready() {
-    local tries=0
-    until curl -fsS -o /dev/null "http://$1/v2/" 2>/dev/null; do
+    local tries=0 url=http${SERVER_TLS:+s}://$1/v2/
+    until [[ $(curl -sk -o /dev/null -w '%{http_code}' "$url") == @(200|401) ]]; do
         tries=$((tries + 1))
         kill -0 "$2" 2>/dev/null || return 1
         [ "$tries" -lt 300 ] || return 1
