@@ -28,6 +28,8 @@ use crate::watch::Watched;
 pub struct Assembled {
     /// The registry.
     pub registry: Registry,
+    /// What it stores in.
+    pub storage: Arc<dyn Storage>,
     /// Keeps a second server off the same folder for as long as it lives; `None` where there is no folder.
     pub lock: Option<ServingLock>,
 }
@@ -80,9 +82,11 @@ pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
         #[cfg(feature = "s3")]
         Driver::S3(config) => (Arc::new(bucket(config)?), None),
     };
-    let registry =
-        Registry::builder(storage).validation(config.validation.clone()).read_only(config.storage.read_only).build();
-    Ok(Assembled { registry, lock })
+    let registry = Registry::builder(Arc::clone(&storage))
+        .validation(config.validation.clone())
+        .read_only(config.storage.read_only)
+        .build();
+    Ok(Assembled { registry, storage, lock })
 }
 
 /// Opening waits for the disk, so it happens off the async workers.

@@ -8,13 +8,19 @@ pub mod access_log;
 #[doc(hidden)]
 pub mod assemble;
 #[doc(hidden)]
+pub mod causes;
+#[doc(hidden)]
 pub mod certificates;
 #[doc(hidden)]
 pub mod command;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod debug;
+#[doc(hidden)]
 pub mod descriptors;
+#[doc(hidden)]
+pub mod health;
 #[doc(hidden)]
 pub mod listen;
 #[doc(hidden)]

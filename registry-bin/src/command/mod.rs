@@ -2,6 +2,7 @@
 
 mod check;
 mod configuration;
+mod health;
 mod htpasswd;
 mod serve;
 
@@ -34,6 +35,8 @@ enum Command {
     Serve(ConfigurationArgument),
     /// Read a configuration and the environment, and tell what holds or all that is wrong.
     Check(ConfigurationArgument),
+    /// Ask a running server whether it is well; the exit code is 0 if it is, as a container's health check needs it.
+    Health(health::HealthArguments),
     /// Print a line for a password file. The password comes from the terminal, or from standard input.
     Htpasswd {
         /// The user.
@@ -59,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command.unwrap_or_else(|| Command::Serve(ConfigurationArgument::default())) {
         Command::Serve(argument) => serve::run(argument.config),
         Command::Check(argument) => check::run(argument.config),
+        Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }
 }

@@ -6,18 +6,24 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use registry_core::storage::Storage;
 use registry_http::{ServeOptions, serve};
 use registry_storage::filesystem::ServingLock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged, Writing};
 use crate::assemble::{self, Assembled};
+use crate::causes::with_causes;
 use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
+use crate::debug::Debugging;
+use crate::health::{Check, Gated, Health, ProbeError};
 use crate::listen::{self, Listening, Place};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -59,7 +65,7 @@ fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
 /// Serves until the end, and gives what must outlive the runtime.
 async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
-    let Assembled { registry, lock } = assemble::registry(config).await?;
+    let Assembled { registry, storage, lock } = assemble::registry(config).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
@@ -68,8 +74,14 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
         Some(certificates) => listener.with_tls(certificates.tls()),
         None => listener,
     };
+    let health = Health::default();
+    // All of it ends when this is dropped.
+    let mut background = JoinSet::new();
+    watch_health(config, &storage, &health, &mut background)?;
+    debug(config, &health, &mut background).await?;
     let (access_log, writing) = access_log(config)?;
-    let service = AccessLogged::new(assemble::service(registry.clone(), &doors, config), access_log);
+    let service = Gated::new(assemble::service(registry.clone(), &doors, config), health);
+    let service = AccessLogged::new(service, access_log);
     let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
     greet(config, &place);
 
@@ -97,6 +109,7 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
             }
         }
     }
+    background.abort_all();
     watching.abort();
     if let Some(purging) = purging {
         purging.abort();
@@ -105,6 +118,29 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
         writing.finish();
     }
     Ok(lock)
+}
+
+/// Begins to look at what the configuration says.
+fn watch_health(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    health: &Health,
+    background: &mut JoinSet<()>,
+) -> Result<(), ProbeError> {
+    for check in &config.health {
+        background.spawn(Check::new(check, storage, health)?.run());
+    }
+    Ok(())
+}
+
+/// Begins to tell those who run the server how it does, if the configuration has a place for that.
+async fn debug(config: &Config, health: &Health, background: &mut JoinSet<()>) -> Result<(), Box<dyn Error>> {
+    let Some(debug) = &config.http.debug else { return Ok(()) };
+    let debugging = Debugging::new(debug, health.clone(), None);
+    let listening = debugging.listen(debug).await;
+    background
+        .spawn(listening.map_err(|error| format!("cannot listen on {} (http.debug.addr): {error}", debug.listen))?);
+    Ok(())
 }
 
 fn options(config: &Config) -> ServeOptions {
@@ -183,16 +219,4 @@ impl Signals {
             future::pending::<()>().await;
         }
     }
-}
-
-/// An error, and what it comes from.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

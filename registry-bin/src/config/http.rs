@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use registry_http::{ExternalUrl, Prefix};
 
+use super::debug::{self, DebugConfig};
+use super::headers;
 use super::section::Section;
 use super::tls::{self, TlsConfig};
 
@@ -30,6 +32,8 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// Whether HTTP/2 is spoken without TLS.
     pub h2c: bool,
+    /// Where those who run the server are told how it does, if anywhere.
+    pub debug: Option<DebugConfig>,
 }
 
 /// Where the server listens.
@@ -58,17 +62,26 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let relative_urls = http.boolean("relativeurls").unwrap_or(false);
     // Ours: Distribution always believes them.
     let trust_forwarded = http.boolean("trustforwarded").unwrap_or(true);
-    let headers = headers(&mut http);
+    let headers = headers::read(&mut http);
     let drain_timeout = http.duration("draintimeout").unwrap_or(DEFAULT_DRAIN_TIMEOUT);
     // Signed the state in an upload's address; here the server keeps that state itself.
     http.secret("secret");
     let tls = tls::read(&mut http);
     let h2c = h2c(&mut http);
-    http.without_effect(&["debug"]);
+    let debug = debug::read(&mut http, listen.as_ref());
     http.finish();
-    let listen = listen?;
-    let tls = tls?;
-    Some(HttpConfig { listen, tls, host, prefix, relative_urls, trust_forwarded, headers, drain_timeout, h2c })
+    Some(HttpConfig {
+        listen: listen?,
+        tls: tls?,
+        host,
+        prefix,
+        relative_urls,
+        trust_forwarded,
+        headers,
+        drain_timeout,
+        h2c,
+        debug,
+    })
 }
 
 fn listen(http: &mut Section<'_>) -> Option<Listen> {
@@ -89,7 +102,8 @@ fn listen(http: &mut Section<'_>) -> Option<Listen> {
     }
 }
 
-fn read_addr(text: &str) -> Option<Listen> {
+/// Reads `HOST:PORT` or `:PORT`.
+pub(super) fn read_addr(text: &str) -> Option<Listen> {
     let (host, port) = text.rsplit_once(':')?;
     let host = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']')?,
@@ -109,27 +123,6 @@ fn host(http: &mut Section<'_>) -> Option<ExternalUrl> {
         http.warn("host", "not an address such as https://registry.example.com, and ignored");
     }
     host.ok()
-}
-
-fn headers(http: &mut Section<'_>) -> HeaderMap {
-    let mut section = http.section("headers");
-    let mut headers = HeaderMap::new();
-    for key in section.keys() {
-        let Ok(name) = key.parse::<HeaderName>() else {
-            section.take(&key);
-            section.refuse(&key, "not a name that a header can have");
-            continue;
-        };
-        for value in section.texts(&key) {
-            match HeaderValue::from_str(&value) {
-                Ok(value) => {
-                    headers.append(&name, value);
-                }
-                Err(_) => section.refuse(&key, "a value that a header cannot have"),
-            }
-        }
-    }
-    headers
 }
 
 fn h2c(http: &mut Section<'_>) -> bool {

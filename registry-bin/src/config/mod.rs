@@ -5,8 +5,11 @@
 
 mod access;
 mod auth;
+mod debug;
 pub mod duration;
 pub mod environment;
+mod headers;
+mod health;
 mod http;
 mod known;
 mod limits;
@@ -30,6 +33,8 @@ use registry_auth::Policy;
 use registry_core::Validation;
 
 pub use self::auth::AuthConfig;
+pub use self::debug::DebugConfig;
+pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
 pub use self::limits::LimitsConfig;
 pub use self::log::{LogConfig, LogFormat, LogLevel};
@@ -61,6 +66,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Which manifests are taken.
     pub validation: Validation,
+    /// What is looked at to tell whether the server can do its work.
+    pub health: Vec<CheckConfig>,
 }
 
 /// A configuration that was understood.
@@ -129,9 +136,10 @@ fn read(
     let access = access::read(&mut root);
     let limits = limits::read(&mut root);
     let validation = validation::read(&mut root);
+    let health = health::read(&mut root, storage.as_ref().map(|storage| &storage.driver));
     unavailable::read(&mut root);
     root.finish();
-    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, limits, validation })
+    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, limits, validation, health })
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

@@ -37,6 +37,19 @@ pub enum Driver {
     S3(Box<S3Config>),
 }
 
+impl Driver {
+    /// Distribution's name for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Filesystem { .. } => "filesystem",
+            Self::InMemory => "inmemory",
+            #[cfg(feature = "s3")]
+            Self::S3(_) => "s3",
+        }
+    }
+}
+
 /// What an acknowledged push survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {

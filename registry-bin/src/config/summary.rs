@@ -6,7 +6,7 @@ use registry_core::{Platforms, References};
 use registry_http::TlsVersion;
 
 use super::storage::{Driver, StorageConfig};
-use super::{AuthConfig, Config, Listen, duration};
+use super::{AuthConfig, CheckConfig, Config, Listen, duration};
 
 impl fmt::Display for Config {
     /// One setting in a line, by its path, without secrets.
@@ -23,7 +23,15 @@ impl fmt::Display for Config {
         }
         self.tls(f)?;
         writeln!(f, "http.draintimeout: {}", duration::format(self.http.drain_timeout))?;
+        if let Some(debug) = &self.http.debug {
+            let metrics = debug.metrics_path.as_deref().unwrap_or("off");
+            writeln!(f, "http.debug.addr: {}, metrics {metrics}", debug.listen)?;
+        }
         self.doors(f)?;
+        for check in &self.health {
+            let CheckConfig { name, interval, threshold, .. } = check;
+            writeln!(f, "health: {name}, every {}, threshold {threshold}", duration::format(*interval))?;
+        }
         storage(&self.storage, f)?;
         writeln!(f, "log.level: {}", self.log.level.as_str())?;
         writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;

@@ -79,7 +79,8 @@ health:
     assert_eq!(config.http.listen, Listen::Tcp { host: String::new(), port: 5000 });
     assert_eq!(config.http.headers["x-content-type-options"], "nosniff");
     assert!(!config.storage.delete);
-    assert_eq!(warnings, ["storage.cache: has no effect yet", "health: has no effect yet"]);
+    assert_eq!(config.health[0].name, "storagedriver_filesystem");
+    assert_eq!(warnings, ["storage.cache: has no effect yet"]);
 }
 
 /// A value for each setting.
@@ -102,6 +103,8 @@ http:
   http2: {disabled: true}
   tls: {certificate: /c, key: /k, minimumtls: tls1.3, ciphersuites: [TLS_AES_256_GCM_SHA384], clientcas: [/a],
     clientauth: verify-client-cert-if-given}
+  debug: {addr: ':5002', prometheus: {enabled: true, path: /m}}
+health: {storagedriver: {enabled: true}, file: [{file: /down}], http: [{uri: 'http://a/'}], tcp: [{addr: 'a:1'}]}
 auth: {htpasswd: {realm: x, path: /users}}
 access:
   groups: {team: [ann, bob]}
@@ -143,6 +146,7 @@ fn every_setting_is_read() {
     assert_eq!(config.http.headers["x-two"], "c");
     assert_eq!(config.http.drain_timeout, Duration::from_secs(90));
     assert_eq!(config.limits, LimitsConfig { catalog_entries: 5, tags: 7 });
+    assert!(config.http.debug.is_some() && config.health.len() == 4);
     assert!(summary.contains("platforms: list: linux/amd64") && summary.contains("references: sparse"), "{summary}");
     assert!(!summary.contains("hush"), "{summary}");
 }
@@ -261,10 +265,9 @@ fn the_harmless_rest_warns_by_name() {
 loglevel: warn
 log: {hooks: [{type: mail}]}
 storage: {inmemory: , cache: {blobdescriptor: inmemory}, redirect: {disable: true}, tag: {concurrencylimit: 8}}
-http: {debug: {addr: ':5001'}, colour: red}
+http: {colour: red}
 redis: {addr: x}
 notifications: {endpoints: [{name: x}]}
-health: {storagedriver: {enabled: true}}
 policy: {repository: {classes: [image]}}
 compatibility: {schema1: {enabled: true}}
 reporting: {bugsnag: {apikey: x}}
@@ -281,10 +284,8 @@ surprise: 1
             "storage.cache",
             "storage.redirect",
             "storage.tag",
-            "http.debug",
             "http.colour",
             "compatibility",
-            "health",
             "notifications",
             "policy",
             "redis",

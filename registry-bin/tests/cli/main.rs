@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod debug;
+mod health;
 mod lifecycle;
 mod logins;
 mod program;
