@@ -11,10 +11,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Capabilities, Deletion, Error, Key, Listing, Metadata, Object, StageMode, Staged, Storage, WriteOptions};
+use super::{
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, StageMode, Staged, Storage,
+    WriteOptions,
+};
 use plan::Plan;
 
-pub use plan::{Fault, Gate, Operation, OperationKind};
+pub use plan::{Fault, Gate, Operation};
 
 /// Wraps any storage, notes every operation, and fails those that it was told to fail.
 ///

@@ -11,6 +11,8 @@ mod faulty;
 mod key;
 mod memory;
 mod object;
+mod observed;
+mod operation;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,10 +23,12 @@ use futures::stream::BoxStream;
 
 pub use error::{Error, Source};
 #[cfg(any(test, feature = "test-util"))]
-pub use faulty::{Fault, Faulty, Gate, Operation, OperationKind};
+pub use faulty::{Fault, Faulty, Gate, Operation};
 pub use key::{Key, ParseKeyError};
 pub use memory::Memory;
 pub use object::{Body, FileSpan, Metadata, Object, ReadRange, read_small};
+pub use observed::{Observed, StorageObserver};
+pub use operation::OperationKind;
 
 /// A place that holds bytes under keys.
 ///

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::oneshot;
 
-use crate::storage::{Deletion, Error, Key};
+use crate::storage::{Deletion, Error, Key, OperationKind};
 
 /// One operation on a storage or on staged bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,30 +15,6 @@ pub struct Operation {
     pub kind: OperationKind,
     /// On what: the key or prefix; for staged bytes the key of these, for [`OperationKind::Publish`] the new object.
     pub key: Key,
-}
-
-/// The operations of a storage and of staged bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is named after its method")]
-#[non_exhaustive]
-pub enum OperationKind {
-    Stat,
-    Confirm,
-    Read,
-    Open,
-    Write,
-    Delete,
-    DeleteAll,
-    List,
-    Stage,
-    StagedSize,
-    CreateDirectory,
-    PresignRead,
-    Append,
-    Sync,
-    ReadStaged,
-    Publish,
-    Discard,
 }
 
 /// How an operation fails.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::plan::{self, Fault, OperationKind, Plan};
+use super::plan::{self, Fault, Plan};
 use super::reading::cut_stream;
-use crate::storage::{Error, Key, Staged};
+use crate::storage::{Error, Key, OperationKind, Staged};
 
 pub(super) fn wrap(plan: Arc<Plan>, key: &Key, inner: Box<dyn Staged>) -> Box<dyn Staged> {
     Box::new(FaultyStaged { plan, key: key.clone(), inner })
