@@ -143,22 +143,54 @@ fn access(route: &Route, method: &Method) -> Option<Access> {
     }))
 }
 
+/// What was decided about a request, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Somebody with a login comes in.
+    Known,
+    /// Somebody without one comes in.
+    Anonymous,
+    /// A login is needed.
+    Missing,
+    /// The login is none.
+    Invalid,
+    /// The login does not suffice.
+    Denied,
+    /// Too many are logging in.
+    Busy,
+    /// Nobody can tell.
+    Unavailable,
+}
+
 async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
+    let refuse = |admission, refusal: Refusal| {
+        call.settings.observer.decided(admission);
+        Err(refusal)
+    };
     let authenticated = match credentials(call) {
         Ok(credentials) => call.settings.authenticator.authenticate(credentials.as_ref()).await,
         Err(error) => Err(error),
     };
     let principal = match authenticated {
         Ok(principal) => principal,
-        Err(error @ (AuthenticationError::Busy | AuthenticationError::Unavailable(_))) => return Err(error.into()),
-        Err(AuthenticationError::Missing) => return Err(unauthorized(call, access, Shortfall::Missing)),
-        Err(_) => return Err(unauthorized(call, access, Shortfall::Invalid)),
+        Err(error @ AuthenticationError::Busy) => return refuse(Admission::Busy, error.into()),
+        Err(error @ AuthenticationError::Unavailable(_)) => return refuse(Admission::Unavailable, error.into()),
+        Err(AuthenticationError::Missing) => {
+            return refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing));
+        }
+        Err(_) => return refuse(Admission::Invalid, unauthorized(call, access, Shortfall::Invalid)),
     };
+    let is_anonymous = principal.is_anonymous();
     match call.settings.authorizer.authorize(&principal, &access).await {
-        Ok(Decision::Allow) => Ok(principal),
-        Ok(Decision::Deny) if principal.is_anonymous() => Err(unauthorized(call, access, Shortfall::Missing)),
-        Ok(Decision::Deny) => Err(unauthorized(call, access, Shortfall::Insufficient)),
-        Err(error) => Err(Refusal::undecided(error)),
+        Ok(Decision::Allow) => {
+            call.settings.observer.decided(if is_anonymous { Admission::Anonymous } else { Admission::Known });
+            Ok(principal)
+        }
+        Ok(Decision::Deny) if is_anonymous => {
+            refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing))
+        }
+        Ok(Decision::Deny) => refuse(Admission::Denied, unauthorized(call, access, Shortfall::Insufficient)),
+        Err(error) => refuse(Admission::Unavailable, Refusal::undecided(error)),
     }
 }
 

@@ -12,6 +12,8 @@ use registry_core::Blocking;
 use registry_core::storage::{self, Error};
 
 use crate::file_frames::FileFrames;
+#[cfg(feature = "metrics")]
+use crate::metrics::Running;
 
 /// The longest frame of what is in memory. A connection may copy a frame; what is not in frames yet, it does not.
 const FRAME_BYTES: usize = 256 * 1024;
@@ -21,7 +23,12 @@ const FRAME_BYTES: usize = 256 * 1024;
 /// It has exactly as many bytes as it says, if it says. When its source has fewer, or fails, it ends with an error, so
 /// that the connection is cut and nobody takes a part for the whole.
 #[derive(Debug)]
-pub struct ResponseBody(Inner);
+pub struct ResponseBody {
+    inner: Inner,
+    /// The request that is counted when this is dropped.
+    #[cfg(feature = "metrics")]
+    running: Option<Box<Running>>,
+}
 
 enum Inner {
     Bytes(Bytes),
@@ -32,13 +39,27 @@ enum Inner {
 }
 
 impl ResponseBody {
+    fn new(inner: Inner) -> Self {
+        Self {
+            inner,
+            #[cfg(feature = "metrics")]
+            running: None,
+        }
+    }
+
+    /// Counts the request when the answer is at its end.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observe(&mut self, running: Box<Running>) {
+        self.running = Some(running);
+    }
+
     pub(crate) fn empty() -> Self {
-        Self(Inner::Done)
+        Self::new(Inner::Done)
     }
 
     /// Content from the storage; what has to be read from a file is read through `blocking`.
     pub(crate) fn from_storage(content: storage::Body, blocking: &Arc<dyn Blocking>) -> Self {
-        Self(match content {
+        Self::new(match content {
             storage::Body::Bytes(bytes) => Inner::Bytes(bytes),
             storage::Body::File(span) => Inner::File(FileFrames::new(span, Arc::clone(blocking))),
             storage::Body::Stream { length, frames } => Inner::Stream { frames, remaining: length },
@@ -47,12 +68,12 @@ impl ResponseBody {
 
     /// Frames that have as many bytes as they have.
     pub(crate) fn unmeasured(frames: BoxStream<'static, Result<Bytes, Error>>) -> Self {
-        Self(Inner::Unmeasured(frames))
+        Self::new(Inner::Unmeasured(frames))
     }
 
     /// How many bytes are still to come, if that is known.
     fn remaining(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.inner {
             Inner::Bytes(bytes) => Some(bytes.len() as u64),
             Inner::File(frames) => Some(frames.remaining()),
             Inner::Stream { remaining, .. } => Some(*remaining),
@@ -63,7 +84,7 @@ impl ResponseBody {
 
     #[cfg(test)]
     pub(crate) fn in_memory(&self) -> Option<&[u8]> {
-        match &self.0 {
+        match &self.inner {
             Inner::Bytes(bytes) => Some(bytes),
             _ => None,
         }
@@ -72,7 +93,7 @@ impl ResponseBody {
 
 impl<T: Into<Bytes>> From<T> for ResponseBody {
     fn from(bytes: T) -> Self {
-        Self(Inner::Bytes(bytes.into()))
+        Self::new(Inner::Bytes(bytes.into()))
     }
 }
 
@@ -82,10 +103,10 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.remaining() == Some(0) {
-            self.0 = Inner::Done;
+            self.inner = Inner::Done;
             return Poll::Ready(None);
         }
-        let frame = match &mut self.0 {
+        let frame = match &mut self.inner {
             Inner::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(FRAME_BYTES)))),
             Inner::File(frames) => Some(ready!(frames.poll_next(cx))),
             Inner::Stream { frames, remaining } => {
@@ -99,7 +120,11 @@ impl Body for ResponseBody {
         };
         if let Some(Err(error)) = &frame {
             tracing::error!(%error, "an answer broke off");
-            self.0 = Inner::Done;
+            self.inner = Inner::Done;
+        }
+        #[cfg(feature = "metrics")]
+        if let (Some(Ok(frame)), Some(running)) = (&frame, &mut self.running) {
+            running.sent(frame.len() as u64);
         }
         Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
     }

@@ -38,6 +38,13 @@ impl Content {
         self.length == Some(0)
     }
 
+    /// The same content, and `seen` is told the length of each frame as it comes.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn inspect(self, seen: impl Fn(u64) + Send + 'static) -> Self {
+        let frames = self.frames.inspect_ok(move |frame| seen(frame.len() as u64)).boxed();
+        Self { frames, length: self.length }
+    }
+
     /// The bytes as they come.
     pub(crate) fn into_stream(self) -> ContentStream<'static> {
         self.frames

@@ -29,13 +29,16 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
     async move {
         let method = parts.method.clone();
         let is_root = parts.uri.path() == "/";
-        let mut response = if is_root { alive() } else { within(settings, parts, content).await };
+        let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
+        let observation = settings.observer.begin(route.as_ref().ok(), &parts, content.length());
+        let content = observation.content(content);
+        let mut response = if is_root { alive() } else { within(settings, parts, content, route).await };
         if !is_root {
             let version = HeaderValue::from_static("registry/2.0");
             response.headers_mut().insert(HeaderName::from_static(header::API_VERSION), version);
         }
         finish(&mut response, &method);
-        response
+        observation.finish(response)
     }
     .instrument(span)
     .await
@@ -48,8 +51,12 @@ fn alive() -> Response<ResponseBody> {
     response
 }
 
-async fn within(settings: Arc<Settings>, parts: Parts, content: Content) -> Response<ResponseBody> {
-    let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
+async fn within(
+    settings: Arc<Settings>,
+    parts: Parts,
+    content: Content,
+    route: Result<Route, RouteError>,
+) -> Response<ResponseBody> {
     let route = match route {
         Ok(route) => route,
         Err(RouteError::NotFound) => return not_found(),

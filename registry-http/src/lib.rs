@@ -25,6 +25,8 @@ mod forwarded;
 mod header;
 mod location;
 mod manifests;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod page;
 mod query;
 mod range;
@@ -38,11 +40,18 @@ mod tags;
 mod test_registry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(not(feature = "metrics"))]
+mod unobserved;
 mod uploads;
+
+#[cfg(not(feature = "metrics"))]
+use unobserved as metrics;
 
 pub use body::ResponseBody;
 pub use connection::{Encrypted, PeerAddress, PeerCertificate};
 pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
+#[cfg(feature = "metrics")]
+pub use metrics::HttpMetrics;
 #[cfg(feature = "serve")]
 pub use serve::{Drained, Listener, RequestBody, ServeOptions, serve};
 pub use service::{RegistryService, ServiceBuilder, Unguarded, service};

@@ -20,6 +20,9 @@ use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatch;
 use crate::location::{ExternalUrl, Locations, Prefix};
+#[cfg(feature = "metrics")]
+use crate::metrics::HttpMetrics;
+use crate::metrics::Observer;
 
 /// Begins a service over `registry`. The first thing to say is who may come in:
 ///
@@ -61,6 +64,7 @@ impl Unguarded {
             catalog_limit: 1000,
             tags_limit: 1000,
             manifest_budget: Budget::new(256 * 1024 * 1024),
+            observer: Observer::default(),
         })
     }
 }
@@ -146,6 +150,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Counts and times every request; nothing does by default.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, metrics: HttpMetrics) -> Self {
+        self.0.observer = metrics.into();
+        self
+    }
+
     /// The service.
     #[must_use]
     pub fn build(self) -> RegistryService {
@@ -168,6 +179,7 @@ pub(crate) struct Settings {
     pub(crate) catalog_limit: usize,
     pub(crate) tags_limit: usize,
     pub(crate) manifest_budget: Budget,
+    pub(crate) observer: Observer,
 }
 
 /// The HTTP API of a registry. Clones are handles to the same service.

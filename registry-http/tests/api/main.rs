@@ -11,6 +11,8 @@ mod connections;
 mod hostile;
 mod location;
 mod manifests;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod referrers;
 mod tags;
 mod test_registry;
