@@ -123,7 +123,7 @@ mod tests {
     fn a_certificate_is_good_from_its_beginning_to_its_end() {
         let (certificate, key) = made();
         let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
-        let day = |days| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * days);
+        let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * days);
         assert_eq!(identity.not_after(), day(18_628));
         assert!(matches!(identity.check(day(18_261)), Err(TlsError::NotYetValid { .. })));
         assert!(identity.check(day(18_262)).is_ok() && identity.check(day(18_628)).is_ok());
