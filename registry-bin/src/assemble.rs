@@ -181,8 +181,8 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistrySe
         .trust_forwarded(config.http.trust_forwarded)
         .prefix(config.http.prefix.clone())
         .headers(config.http.headers.clone())
-        .catalog_limit(config.limits.catalog_entries)
-        .tags_limit(config.limits.tags);
+        .catalog_limit(config.pages.catalog_entries)
+        .tags_limit(config.pages.tags);
     if let Some(host) = &config.http.host {
         builder = builder.external_url(host.clone());
     }

@@ -99,6 +99,9 @@ pub enum BodyError {
     /// There were more or fewer bytes than the sender had said.
     #[error("the content has not the length that was said")]
     Length,
+    /// There were more bytes than whoever passes them on lets through.
+    #[error("the content is longer than one request may bring")]
+    TooLarge,
 }
 
 /// Which rule a manifest breaks.

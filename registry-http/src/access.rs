@@ -9,6 +9,7 @@ use registry_core::{Caller, Repository, RepositoryName};
 
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::limits::{Requester, TooFast};
 use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, TagsAt, UploadAt, UploadsAt};
 use crate::service::Settings;
 
@@ -17,6 +18,7 @@ use crate::service::Settings;
 pub(crate) struct Authorized<T> {
     at: T,
     principal: Principal,
+    requester: Requester,
     caller: Arc<Caller>,
 }
 
@@ -43,6 +45,11 @@ impl<T> Authorized<T> {
     /// What the request is about.
     pub(crate) fn at(&self) -> &T {
         &self.at
+    }
+
+    /// Whom the request is counted for.
+    pub(crate) fn requester(&self) -> &Requester {
+        &self.requester
     }
 
     /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
@@ -73,7 +80,7 @@ pub(crate) async fn admit(call: &Call, route: Route) -> Result<Admitted, Refusal
     let Some(access) = access(&route, &call.method) else {
         return Err(Refusal::method(&allow(&route, &call.settings)));
     };
-    let principal = authorize(call, access).await?;
+    let (principal, requester) = authorize(call, access).await?;
     let method = call.method.as_str();
     if route != Route::Base && !(methods(&route).contains(&method) && permits(&call.settings, &route, method)) {
         return Err(Refusal::method(&allow(&route, &call.settings)));
@@ -81,13 +88,13 @@ pub(crate) async fn admit(call: &Call, route: Route) -> Result<Admitted, Refusal
     let caller = Arc::new(call.caller(&principal));
     Ok(match route {
         Route::Base => Admitted::Base,
-        Route::Catalog => Admitted::Catalog(Authorized { at: (), principal, caller }),
-        Route::Tags(at) => Admitted::Tags(Authorized { at, principal, caller }),
-        Route::Manifest(at) => Admitted::Manifest(Authorized { at, principal, caller }),
-        Route::Blob(at) => Admitted::Blob(Authorized { at, principal, caller }),
-        Route::Uploads(at) => Admitted::Uploads(Authorized { at, principal, caller }),
-        Route::Upload(at) => Admitted::Upload(Authorized { at, principal, caller }),
-        Route::Referrers(at) => Admitted::Referrers(Authorized { at, principal, caller }),
+        Route::Catalog => Admitted::Catalog(Authorized { at: (), principal, requester, caller }),
+        Route::Tags(at) => Admitted::Tags(Authorized { at, principal, requester, caller }),
+        Route::Manifest(at) => Admitted::Manifest(Authorized { at, principal, requester, caller }),
+        Route::Blob(at) => Admitted::Blob(Authorized { at, principal, requester, caller }),
+        Route::Uploads(at) => Admitted::Uploads(Authorized { at, principal, requester, caller }),
+        Route::Upload(at) => Admitted::Upload(Authorized { at, principal, requester, caller }),
+        Route::Referrers(at) => Admitted::Referrers(Authorized { at, principal, requester, caller }),
     })
 }
 
@@ -156,13 +163,15 @@ pub(crate) enum Admission {
     Invalid,
     /// The login does not suffice.
     Denied,
+    /// More requests come than may.
+    TooFast,
     /// Too many are logging in.
     Busy,
     /// Nobody can tell.
     Unavailable,
 }
 
-async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
+async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester), Refusal> {
     let refuse = |admission, refusal: Refusal| {
         call.settings.observer.decided(admission);
         Err(refusal)
@@ -171,6 +180,12 @@ async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
         Ok(credentials) => call.settings.authenticator.authenticate(credentials.as_ref()).await,
         Err(error) => Err(error),
     };
+    // Whoever has not shown a name counts by address, those with wrong passwords as well.
+    let address = call.requester();
+    let requester = authenticated.as_ref().map_or(address.clone(), |principal| Requester::of(principal, &address));
+    if let Some(Err(TooFast { wait })) = call.settings.rates.as_ref().map(|rates| rates.admit(&requester)) {
+        return refuse(Admission::TooFast, Refusal::too_fast(wait));
+    }
     let principal = match authenticated {
         Ok(principal) => principal,
         Err(error @ AuthenticationError::Busy) => return refuse(Admission::Busy, error.into()),
@@ -184,7 +199,7 @@ async fn authorize(call: &Call, access: Access) -> Result<Principal, Refusal> {
     match call.settings.authorizer.authorize(&principal, &access).await {
         Ok(Decision::Allow) => {
             call.settings.observer.decided(if is_anonymous { Admission::Anonymous } else { Admission::Known });
-            Ok(principal)
+            Ok((principal, requester))
         }
         Ok(Decision::Deny) if is_anonymous => {
             refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing))

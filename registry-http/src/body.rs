@@ -12,6 +12,7 @@ use registry_core::Blocking;
 use registry_core::storage::{self, Error};
 
 use crate::file_frames::FileFrames;
+use crate::limits::Place;
 #[cfg(feature = "metrics")]
 use crate::metrics::Running;
 
@@ -25,6 +26,8 @@ const FRAME_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct ResponseBody {
     inner: Inner,
+    /// The place of the request among those that are being answered.
+    place: Option<Place>,
     /// The request that is counted when this is dropped.
     #[cfg(feature = "metrics")]
     running: Option<Box<Running>>,
@@ -42,9 +45,15 @@ impl ResponseBody {
     fn new(inner: Inner) -> Self {
         Self {
             inner,
+            place: None,
             #[cfg(feature = "metrics")]
             running: None,
         }
+    }
+
+    /// The request is being answered as long as this is there.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     /// Counts the request when the answer is at its end.

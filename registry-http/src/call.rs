@@ -15,6 +15,7 @@ use crate::budget::Exhausted;
 use crate::connection::{Encrypted, PeerAddress, PeerCertificate};
 use crate::error::Refusal;
 use crate::forwarded::{self, Origin};
+use crate::limits::Requester;
 use crate::location::{Locations, Root};
 use crate::query::Query;
 use crate::service::Settings;
@@ -80,6 +81,11 @@ impl Call {
             Locations::At(url) => Some(url.origin().to_owned()),
             Locations::AsAsked | Locations::Relative => self.origin.as_ref().map(Origin::address),
         }
+    }
+
+    /// Whom the request is counted for, as long as nobody has a name.
+    pub(crate) fn requester(&self) -> Requester {
+        Requester::at(self.peer, &self.headers, self.settings.trust_forwarded)
     }
 
     /// Whom the client's certificate was made for; `None` if none was verified.

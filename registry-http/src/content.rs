@@ -45,6 +45,21 @@ impl Content {
         Self { frames, length: self.length }
     }
 
+    /// The same content, of which no more than this may come.
+    pub(crate) fn at_most(self, limit_bytes: u64) -> Result<Self, Refusal> {
+        if self.length.is_some_and(|length| length > limit_bytes) {
+            return Err(Refusal::too_large(limit_bytes));
+        }
+        let frames = self.frames.scan(limit_bytes, |left, frame| {
+            let counted = frame.and_then(|frame| {
+                *left = left.checked_sub(frame.len() as u64).ok_or(BodyError::TooLarge)?;
+                Ok(frame)
+            });
+            std::future::ready(Some(counted))
+        });
+        Ok(Self { frames: frames.boxed(), length: self.length })
+    }
+
     /// The bytes as they come.
     pub(crate) fn into_stream(self) -> ContentStream<'static> {
         self.frames
@@ -129,6 +144,16 @@ mod tests {
         assert!(matches!(collect(content().exactly(4)).await, Err(BodyError::Length)));
         assert!(matches!(collect(content().exactly(6)).await, Err(BodyError::Length)));
         assert!(!content().is_empty() && Content::new(Full::new(Bytes::new())).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_body_may_have_a_limit() {
+        let known = || Content::new(Full::new(Bytes::from_static(b"hello")));
+        assert!(known().at_most(5).is_ok());
+        assert_eq!(known().at_most(4).err().unwrap().into_response().status(), 413);
+        let chunked = |limit| streamed(vec![b"he", b"llo"]).at_most(limit).unwrap().into_stream();
+        assert_eq!(collect(chunked(5)).await.unwrap(), b"hello");
+        assert!(matches!(collect(chunked(4)).await, Err(BodyError::TooLarge)));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::content::Content;
 use crate::error::Refusal;
 use crate::header;
+use crate::limits::Full;
 use crate::route::{Route, RouteError};
 use crate::service::Settings;
 use crate::{base, blobs, catalog, manifests, referrers, tags, uploads};
@@ -63,8 +64,13 @@ async fn within(
         Err(RouteError::Moved { path }) => return moved(&settings, &parts, &path),
         Err(error) => return Refusal::from(error).into_response(),
     };
+    let place = match settings.requests.enter() {
+        Ok(place) => place,
+        Err(Full) => return Refusal::too_many().into_response(),
+    };
     let call = Call::new(Arc::clone(&settings), parts);
     let mut response = handle(&call, route, content).await.unwrap_or_else(Refusal::into_response);
+    response.body_mut().hold(place);
     for (name, value) in &settings.headers {
         response.headers_mut().append(name, value.clone());
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 #[cfg(feature = "serve")]
 use http::header::CONNECTION;
@@ -185,6 +186,25 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many requests at once").retry()
     }
 
+    /// The client has to wait for its next request.
+    pub(crate) fn too_fast(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many requests; slow down")
+            .header(RETRY_AFTER, seconds.max(1))
+    }
+
+    /// The client has as many uploads under way as it may.
+    pub(crate) fn too_many_uploads() -> Self {
+        let message = "too many uploads at once; finish or cancel some";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message).retry()
+    }
+
+    /// The body has more bytes than one may have.
+    pub(crate) fn too_large(limit_bytes: u64) -> Self {
+        let message = format!("the body is longer than {limit_bytes} bytes; send chunks");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
+    }
+
     fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "unknown error").caused_by(cause)
     }
@@ -288,6 +308,7 @@ impl From<Error> for Refusal {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable).caused_by(error).retry()
             }
             Error::Body(BodyError::Length) => refuse(StatusCode::BAD_REQUEST, Code::SizeInvalid),
+            Error::Body(BodyError::TooLarge) => refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
             Error::Body(BodyError::TimedOut) => refuse(StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid),
             Error::Body(error) => refuse(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid).caused_by(error),
             Error::Storage(error) => Self::storage(error),
@@ -384,6 +405,7 @@ mod tests {
             (Error::Contended, 503, "UNAVAILABLE"),
             (Error::DeleteUnknown, 503, "UNAVAILABLE"),
             (Error::Body(BodyError::Length), 400, "SIZE_INVALID"),
+            (Error::Body(BodyError::TooLarge), 413, "SIZE_INVALID"),
             (Error::Body(BodyError::TimedOut), 408, "BLOB_UPLOAD_INVALID"),
             (Error::Body(BodyError::Aborted(source())), 400, "BLOB_UPLOAD_INVALID"),
             (storage::Error::NoSpace { key: key.clone(), source: source() }.into(), 507, "UNAVAILABLE"),

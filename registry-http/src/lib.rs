@@ -23,6 +23,7 @@ mod error;
 mod file_frames;
 mod forwarded;
 mod header;
+mod limits;
 mod location;
 mod manifests;
 #[cfg(feature = "metrics")]
@@ -49,6 +50,7 @@ use unobserved as metrics;
 
 pub use body::ResponseBody;
 pub use connection::{Encrypted, PeerAddress, PeerCertificate};
+pub use limits::RequestRate;
 pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
 #[cfg(feature = "metrics")]
 pub use metrics::HttpMetrics;

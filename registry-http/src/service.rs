@@ -19,6 +19,7 @@ use crate::body::ResponseBody;
 use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatch;
+use crate::limits::{InFlight, OpenUploads, Rates, RequestRate};
 use crate::location::{ExternalUrl, Locations, Prefix};
 #[cfg(feature = "metrics")]
 use crate::metrics::HttpMetrics;
@@ -64,6 +65,10 @@ impl Unguarded {
             catalog_limit: 1000,
             tags_limit: 1000,
             manifest_budget: Budget::new(256 * 1024 * 1024),
+            max_body_bytes: None,
+            requests: InFlight::new(16_384),
+            rates: None,
+            open_uploads: OpenUploads::new(1000),
             observer: Observer::default(),
         })
     }
@@ -150,6 +155,38 @@ impl ServiceBuilder {
         self
     }
 
+    /// The longest body of one request that brings content of a blob, in bytes; without a limit by default. A client
+    /// that has more can send it in chunks.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.0.max_body_bytes = Some(bytes);
+        self
+    }
+
+    /// How many requests may be under way at once, up to the end of their answers; 16,384 by default. Further ones get
+    /// 429.
+    pub fn max_requests(mut self, requests: usize) -> Self {
+        self.0.requests = InFlight::new(requests);
+        self
+    }
+
+    /// How fast one principal, or one address without a login, may send requests; as fast as it can by default. Those
+    /// that come too early get 429, and are told when to come again. A request with wrong credentials counts for its
+    /// address.
+    ///
+    /// The address is that of the connection. If that is a loopback one, it is the one that the proxy there names last,
+    /// where [proxies are believed](Self::trust_forwarded).
+    pub fn request_rate(mut self, rate: RequestRate) -> Self {
+        self.0.rates = Some(Rates::new(rate));
+        self
+    }
+
+    /// How many uploads one principal, or one address without a login, may have under way; 1,000 by default. Further
+    /// ones get 429. Those that were begun by another process or have rested for an hour do not count.
+    pub fn max_uploads(mut self, uploads: usize) -> Self {
+        self.0.open_uploads = OpenUploads::new(uploads);
+        self
+    }
+
     /// Counts and times every request; nothing does by default.
     #[cfg(feature = "metrics")]
     pub fn metrics(mut self, metrics: HttpMetrics) -> Self {
@@ -179,6 +216,10 @@ pub(crate) struct Settings {
     pub(crate) catalog_limit: usize,
     pub(crate) tags_limit: usize,
     pub(crate) manifest_budget: Budget,
+    pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) requests: InFlight,
+    pub(crate) rates: Option<Rates>,
+    pub(crate) open_uploads: OpenUploads,
     pub(crate) observer: Observer,
 }
 

@@ -12,6 +12,7 @@ use crate::content::Content;
 use crate::dispatch::Answer;
 use crate::error::Refusal;
 use crate::header;
+use crate::limits::TooMany;
 use crate::range::Chunk;
 use crate::route::{UploadAt, UploadsAt};
 
@@ -20,6 +21,7 @@ const CHUNK_MIN_LENGTH_BYTES: u64 = 1;
 
 /// Mounts a blob, takes one in whole, or starts an upload: as the parameters say.
 pub(crate) async fn start(call: &Call, at: Authorized<UploadsAt>, content: Content) -> Answer {
+    let content = limited(call, content)?;
     let repository = at.repository(call);
     if let Some(info) = mount(call, &at, &repository).await? {
         return created(call, repository.name(), &info);
@@ -35,7 +37,10 @@ pub(crate) async fn start(call: &Call, at: Authorized<UploadsAt>, content: Conte
         Some(text) => text.parse().map_err(Refusal::digest)?,
         None => digest.map_or(Algorithm::default(), |digest| digest.algorithm()),
     };
+    let uploads = &call.settings.open_uploads;
+    uploads.check(at.requester()).map_err(|TooMany| Refusal::too_many_uploads())?;
     let status = repository.uploads().start(algorithm).await?;
+    uploads.begun(status.id.clone(), at.requester().clone());
     let head = progress(call, repository.name(), &status).header(header::CHUNK_MIN_LENGTH, CHUNK_MIN_LENGTH_BYTES);
     Ok(head.status(StatusCode::ACCEPTED).body(ResponseBody::empty())?)
 }
@@ -52,10 +57,12 @@ pub(crate) async fn status(call: &Call, at: Authorized<UploadAt>) -> Answer {
 pub(crate) async fn append(call: &Call, at: Authorized<UploadAt>, content: Content) -> Answer {
     let repository = at.repository(call);
     let appended = async {
+        let content = limited(call, content)?;
         let chunk = Chunk::parse(&call.headers, content.length())?;
         let content = as_announced(content, &chunk);
         Ok(repository.uploads().append(&at.at().id, chunk.offset, content).await?)
     };
+    call.settings.open_uploads.went_on(&at.at().id);
     match appended.await {
         Ok(status) => {
             let head = progress(call, repository.name(), &status);
@@ -71,6 +78,7 @@ pub(crate) async fn finish(call: &Call, at: Authorized<UploadAt>, content: Conte
     let digest = call.query.get("digest").ok_or_else(Refusal::digest_missing)?;
     let digest: Digest = digest.parse().map_err(Refusal::digest)?;
     let finished = async {
+        let content = limited(call, content)?;
         // Without content there is no chunk that could lie anywhere.
         let chunk = if content.is_empty() { None } else { Some(Chunk::parse(&call.headers, content.length())?) };
         let offset = chunk.and_then(|chunk| chunk.offset);
@@ -81,7 +89,10 @@ pub(crate) async fn finish(call: &Call, at: Authorized<UploadAt>, content: Conte
         Ok(repository.uploads().finish(&at.at().id, &digest, offset, content).await?)
     };
     match finished.await {
-        Ok(info) => created(call, repository.name(), &info),
+        Ok(info) => {
+            call.settings.open_uploads.ended(&at.at().id);
+            created(call, repository.name(), &info)
+        }
         Err(refusal) => Err(with_progress(call, &at, refusal).await),
     }
 }
@@ -89,6 +100,7 @@ pub(crate) async fn finish(call: &Call, at: Authorized<UploadAt>, content: Conte
 /// Drops an upload.
 pub(crate) async fn cancel(call: &Call, at: Authorized<UploadAt>) -> Answer {
     at.repository(call).uploads().cancel(&at.at().id).await?;
+    call.settings.open_uploads.ended(&at.at().id);
     let head = Response::builder().status(StatusCode::NO_CONTENT).header(header::UPLOAD_ID, at.at().id.to_string());
     Ok(head.body(ResponseBody::empty())?)
 }
@@ -114,6 +126,14 @@ async fn mount(call: &Call, at: &Authorized<UploadsAt>, repository: &Repository)
         }
     }
     Ok(None)
+}
+
+/// The content, as long as it may be.
+fn limited(call: &Call, content: Content) -> Result<Content, Refusal> {
+    match call.settings.max_body_bytes {
+        Some(limit_bytes) => content.at_most(limit_bytes),
+        None => Ok(content),
+    }
 }
 
 /// Some clients name the digest at the start and send the content later.

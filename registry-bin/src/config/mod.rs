@@ -12,9 +12,9 @@ mod headers;
 mod health;
 mod http;
 mod known;
-mod limits;
 mod log;
 pub mod node;
+mod pages;
 mod report;
 #[cfg(feature = "s3")]
 mod s3;
@@ -36,8 +36,8 @@ pub use self::auth::AuthConfig;
 pub use self::debug::DebugConfig;
 pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
-pub use self::limits::LimitsConfig;
 pub use self::log::{LogConfig, LogFormat, LogLevel};
+pub use self::pages::PagesConfig;
 pub use self::report::Problem;
 #[cfg(feature = "s3")]
 pub use self::s3::{S3Config, S3Credentials};
@@ -63,7 +63,7 @@ pub struct Config {
     /// Who may do what; `None` where everybody who is let in may do everything.
     pub access: Option<Policy>,
     /// How much one page of a listing holds.
-    pub limits: LimitsConfig,
+    pub pages: PagesConfig,
     /// Which manifests are taken.
     pub validation: Validation,
     /// What is looked at to tell whether the server can do its work.
@@ -134,12 +134,12 @@ fn read(
     let http = self::http::read(&mut root);
     let auth = auth::read(&mut root);
     let access = access::read(&mut root);
-    let limits = limits::read(&mut root);
+    let pages = pages::read(&mut root);
     let validation = validation::read(&mut root);
     let health = health::read(&mut root, storage.as_ref().map(|storage| &storage.driver));
     unavailable::read(&mut root);
     root.finish();
-    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, limits, validation, health })
+    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, pages, validation, health })
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

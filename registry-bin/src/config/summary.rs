@@ -36,8 +36,8 @@ impl fmt::Display for Config {
         writeln!(f, "log.level: {}", self.log.level.as_str())?;
         writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;
         writeln!(f, "log.accesslog.disabled: {}", !self.log.access_log)?;
-        writeln!(f, "catalog.maxentries: {}", self.limits.catalog_entries)?;
-        writeln!(f, "tags.maxtags: {}", self.limits.tags)?;
+        writeln!(f, "catalog.maxentries: {}", self.pages.catalog_entries)?;
+        writeln!(f, "tags.maxtags: {}", self.pages.tags)?;
         writeln!(f, "validation.manifests.references: {}", self.references())?;
         write!(f, "validation.manifests.indexes.platforms: {}", self.platforms())
     }

@@ -39,7 +39,7 @@ fn without_a_document() {
     assert!(config.storage.delete && !config.storage.read_only && config.log.access_log);
     assert_eq!(config.storage.upload_purging, Some(UploadPurging::default()));
     assert_eq!(config.http.drain_timeout, Duration::from_secs(10));
-    assert_eq!(config.limits, LimitsConfig { catalog_entries: 1000, tags: 1000 });
+    assert_eq!(config.pages, PagesConfig { catalog_entries: 1000, tags: 1000 });
     assert_eq!(warnings, Vec::<String>::new());
 }
 
@@ -145,7 +145,7 @@ fn every_setting_is_read() {
     assert_eq!(config.http.headers.get_all("x-one").iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(config.http.headers["x-two"], "c");
     assert_eq!(config.http.drain_timeout, Duration::from_secs(90));
-    assert_eq!(config.limits, LimitsConfig { catalog_entries: 5, tags: 7 });
+    assert_eq!(config.pages, PagesConfig { catalog_entries: 5, tags: 7 });
     assert!(config.http.debug.is_some() && config.health.len() == 4);
     assert!(summary.contains("platforms: list: linux/amd64") && summary.contains("references: sparse"), "{summary}");
     assert!(!summary.contains("hush"), "{summary}");
@@ -363,8 +363,8 @@ fn validation_can_be_switched_off() {
 
 #[test]
 fn limits_of_nothing_are_the_default() {
-    let limits = good("catalog: {maxentries: -3}\ntags: {maxtags: 0}").config.limits;
-    assert_eq!(limits, LimitsConfig { catalog_entries: 1000, tags: 1000 });
+    let pages = good("catalog: {maxentries: -3}\ntags: {maxtags: 0}").config.pages;
+    assert_eq!(limits, PagesConfig { catalog_entries: 1000, tags: 1000 });
 }
 
 #[test]

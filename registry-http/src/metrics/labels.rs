@@ -116,8 +116,16 @@ pub(super) const CODES: [u16; 23] =
 
 impl Admission {
     /// In the order of their numbers.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Known, Self::Anonymous, Self::Missing, Self::Invalid, Self::Denied, Self::Busy, Self::Unavailable];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Known,
+        Self::Anonymous,
+        Self::Missing,
+        Self::Invalid,
+        Self::Denied,
+        Self::TooFast,
+        Self::Busy,
+        Self::Unavailable,
+    ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -126,6 +134,7 @@ impl Admission {
             Self::Missing => "missing",
             Self::Invalid => "invalid",
             Self::Denied => "denied",
+            Self::TooFast => "too_fast",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
         }

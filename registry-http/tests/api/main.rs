@@ -9,6 +9,7 @@ mod catalog;
 mod client;
 mod connections;
 mod hostile;
+mod limits;
 mod location;
 mod manifests;
 #[cfg(feature = "metrics")]

@@ -1,0 +1,12 @@
+//! How much one client, and all of them together, may ask for.
+
+mod in_flight;
+mod open_uploads;
+mod rate;
+mod requester;
+
+pub(crate) use in_flight::{Full, InFlight, Place};
+pub(crate) use open_uploads::{OpenUploads, TooMany};
+pub use rate::RequestRate;
+pub(crate) use rate::{Rates, TooFast};
+pub(crate) use requester::Requester;
