@@ -183,6 +183,21 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistrySe
         .headers(config.http.headers.clone())
         .catalog_limit(config.pages.catalog_entries)
         .tags_limit(config.pages.tags);
+    if let Some(bytes) = config.http.max_body {
+        builder = builder.max_body(bytes);
+    }
+    if let Some(requests) = config.limits.requests {
+        builder = builder.max_requests(requests);
+    }
+    if let Some(rate) = config.limits.rate {
+        builder = builder.request_rate(rate);
+    }
+    if let Some(uploads) = config.limits.uploads {
+        builder = builder.max_uploads(uploads);
+    }
+    if let Some(bytes) = config.limits.manifest_memory {
+        builder = builder.manifest_memory(bytes);
+    }
     if let Some(host) = &config.http.host {
         builder = builder.external_url(host.clone());
     }

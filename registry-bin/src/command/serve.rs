@@ -144,7 +144,7 @@ async fn debug(config: &Config, health: &Health, background: &mut JoinSet<()>) -
 }
 
 fn options(config: &Config) -> ServeOptions {
-    let mut options = ServeOptions::default();
+    let mut options = config.limits.serve_options();
     options.drain_timeout = config.http.drain_timeout;
     options.h2c = config.http.h2c;
     options.max_connections = descriptors::connections(options.max_connections);

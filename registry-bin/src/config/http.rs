@@ -30,6 +30,8 @@ pub struct HttpConfig {
     pub headers: HeaderMap,
     /// How long requests may take to end when the server is told to.
     pub drain_timeout: Duration,
+    /// The longest body of one request with content of a blob, in bytes; `None` for any.
+    pub max_body: Option<u64>,
     /// Whether HTTP/2 is spoken without TLS.
     pub h2c: bool,
     /// Where those who run the server are told how it does, if anywhere.
@@ -64,6 +66,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let trust_forwarded = http.boolean("trustforwarded").unwrap_or(true);
     let headers = headers::read(&mut http);
     let drain_timeout = http.duration("draintimeout").unwrap_or(DEFAULT_DRAIN_TIMEOUT);
+    let max_body = http.bytes("maxbody").filter(|bytes| *bytes > 0);
     // Signed the state in an upload's address; here the server keeps that state itself.
     http.secret("secret");
     let tls = tls::read(&mut http);
@@ -79,6 +82,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
         trust_forwarded,
         headers,
         drain_timeout,
+        max_body,
         h2c,
         debug,
     })

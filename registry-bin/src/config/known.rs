@@ -1,7 +1,7 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 39] = [
+const SETTINGS: [&str; 41] = [
     "access.**",
     "auth.**",
     "catalog.maxentries",
@@ -14,12 +14,14 @@ const SETTINGS: [&str; 39] = [
     "http.headers.**",
     "http.host",
     "http.http2.disabled",
+    "http.maxbody",
     "http.net",
     "http.prefix",
     "http.relativeurls",
     "http.secret",
     "http.tls.**",
     "http.trustforwarded",
+    "limits.**",
     "log.accesslog.disabled",
     "log.fields.**",
     "log.formatter",

@@ -12,6 +12,7 @@ mod headers;
 mod health;
 mod http;
 mod known;
+mod limits;
 mod log;
 pub mod node;
 mod pages;
@@ -36,6 +37,7 @@ pub use self::auth::AuthConfig;
 pub use self::debug::DebugConfig;
 pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
+pub use self::limits::LimitsConfig;
 pub use self::log::{LogConfig, LogFormat, LogLevel};
 pub use self::pages::PagesConfig;
 pub use self::report::Problem;
@@ -64,6 +66,8 @@ pub struct Config {
     pub access: Option<Policy>,
     /// How much one page of a listing holds.
     pub pages: PagesConfig,
+    /// How much clients may ask for.
+    pub limits: LimitsConfig,
     /// Which manifests are taken.
     pub validation: Validation,
     /// What is looked at to tell whether the server can do its work.
@@ -135,11 +139,12 @@ fn read(
     let auth = auth::read(&mut root);
     let access = access::read(&mut root);
     let pages = pages::read(&mut root);
+    let limits = limits::read(&mut root);
     let validation = validation::read(&mut root);
     let health = health::read(&mut root, storage.as_ref().map(|storage| &storage.driver));
     unavailable::read(&mut root);
     root.finish();
-    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, pages, validation, health })
+    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, pages, limits, validation, health })
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

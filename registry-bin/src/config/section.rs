@@ -107,6 +107,11 @@ impl<'r> Section<'r> {
         self.read(key, "a whole number", |text| text.parse().ok())
     }
 
+    /// Takes a number of bytes, with or without a unit of 1024.
+    pub(super) fn bytes(&mut self, key: &str) -> Option<u64> {
+        self.read(key, "a number of bytes such as 1048576, 512KB, 64MB or 2GB", read_bytes)
+    }
+
     /// Takes a duration.
     pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
         self.read(key, "a duration such as 168h, 1h30m or 1.5s", |text| duration::parse(text).ok())
@@ -181,6 +186,19 @@ impl<'r> Section<'r> {
     }
 }
 
+/// Units as Distribution reads them: in any case, of 1024, with a `b` behind them or without.
+fn read_bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let factor: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        _ => return None,
+    };
+    digits.trim_end().parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// The booleans of YAML 1.1, as the files of many years use them.
 fn read_boolean(text: &str) -> Option<bool> {
     match text {
@@ -213,6 +231,16 @@ mod tests {
         }
         let (value, problems, _) = read("a: 1", |section| section.boolean("a"));
         assert_eq!((value, problems), (None, vec!["a: expected true or false, found \"1\"".to_owned()]));
+    }
+
+    #[test]
+    fn bytes_with_units() {
+        for (text, value) in [("0", 0), ("12", 12), ("2k", 2048), ("1MB", 1 << 20), ("3 GB", 3 << 30), ("7b", 7)] {
+            assert_eq!(read(&format!("a: {text}"), |section| section.bytes("a")).0, Some(value), "{text}");
+        }
+        for text in ["-1", "1.5M", "1TB", "MB", "99999999999999999999", "18446744073709551615k"] {
+            assert_eq!(read(&format!("a: {text}"), |section| section.bytes("a")).1.len(), 1, "{text}");
+        }
     }
 
     #[test]

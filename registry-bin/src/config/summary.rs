@@ -36,6 +36,7 @@ impl fmt::Display for Config {
         writeln!(f, "log.level: {}", self.log.level.as_str())?;
         writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;
         writeln!(f, "log.accesslog.disabled: {}", !self.log.access_log)?;
+        self.limits(f)?;
         writeln!(f, "catalog.maxentries: {}", self.pages.catalog_entries)?;
         writeln!(f, "tags.maxtags: {}", self.pages.tags)?;
         writeln!(f, "validation.manifests.references: {}", self.references())?;
@@ -60,6 +61,18 @@ impl Config {
             AuthConfig::Htpasswd { realm, path } => writeln!(f, "auth: htpasswd {}, realm {realm}", path.display())?,
         }
         writeln!(f, "access: {}", if self.access.is_some() { "by rules" } else { "everything" })
+    }
+
+    fn limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.http.max_body {
+            Some(bytes) => writeln!(f, "http.maxbody: {bytes} bytes")?,
+            None => writeln!(f, "http.maxbody: none")?,
+        }
+        match self.limits.rate {
+            Some(rate) => writeln!(f, "limits.rate: {} requests a second, {} at once", rate.per_second, rate.burst)?,
+            None => writeln!(f, "limits.rate: none")?,
+        }
+        writeln!(f, "limits.connections: {}", self.limits.serve_options().max_connections)
     }
 
     fn references(&self) -> &'static str {

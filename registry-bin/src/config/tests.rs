@@ -100,6 +100,7 @@ http:
   headers: {X-One: [a, b], X-Two: c}
   draintimeout: 1m30s
   h2c: {enabled: true}
+  maxbody: 1GB
   http2: {disabled: true}
   tls: {certificate: /c, key: /k, minimumtls: tls1.3, ciphersuites: [TLS_AES_256_GCM_SHA384], clientcas: [/a],
     clientauth: verify-client-cert-if-given}
@@ -110,6 +111,7 @@ access:
   groups: {team: [ann, bob]}
   rules: [{who: [group:team, user:eve, anonymous], repositories: ['team/**'], actions: [pull, push]}]
 catalog: {maxentries: 5}
+limits: {connections: 9}
 tags: {maxtags: 7}
 validation: {manifests: {references: sparse, indexes: {platforms: list, platformlist: [{architecture: amd64, os: linux}]}}}
 ";
@@ -364,7 +366,7 @@ fn validation_can_be_switched_off() {
 #[test]
 fn limits_of_nothing_are_the_default() {
     let pages = good("catalog: {maxentries: -3}\ntags: {maxtags: 0}").config.pages;
-    assert_eq!(limits, PagesConfig { catalog_entries: 1000, tags: 1000 });
+    assert_eq!(pages, PagesConfig { catalog_entries: 1000, tags: 1000 });
 }
 
 #[test]
