@@ -37,6 +37,8 @@ mod htpasswd;
 mod pattern;
 mod policy;
 mod principal;
+#[cfg(feature = "token")]
+mod token;
 
 pub use access::Access;
 pub use action::{Action, Actions};
@@ -54,3 +56,8 @@ pub use htpasswd::{
 pub use pattern::{ParsePatternError, RepositoryPattern};
 pub use policy::{Policy, Rule, Subject};
 pub use principal::Principal;
+#[cfg(feature = "token")]
+pub use token::{
+    SkippedKey, SkippedKeyReason, Token, TokenAlgorithm, TokenBuilder, TokenKeys, TokenKeysError, TokenRealm,
+    UnknownTokenAlgorithm,
+};
