@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 
 use super::TokenAlgorithm;
 use super::certificate::key_of_chain;
@@ -40,14 +40,23 @@ pub(super) enum Flaw {
     Clock,
 }
 
-/// What matters of a header. `jwk`, `jku` and `x5u` do not: a token cannot vouch for its own key.
+/// What matters of a header. `jku` and `x5u` do not, nor the key in `jwk`: a token cannot vouch for its own key.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
     x5c: Option<Vec<String>>,
+    /// Token servers of old say here, and here alone, which key they mean. Only the name counts.
+    jwk: Option<KeyName>,
     #[serde(default)]
     crit: Present,
+}
+
+/// How an embedded key is called, or where it comes from; whatever else it says, the trusted key of that name is used.
+#[derive(Deserialize, Default)]
+struct KeyName {
+    kid: Option<String>,
+    x5c: Option<Vec<String>>,
 }
 
 /// Whether something is there, whatever it is.
@@ -81,13 +90,14 @@ pub(super) fn verified<C: DeserializeOwned>(
     if header.crit.0 {
         return Err(Flaw::Critical);
     }
-    let is_signed = match (&header.x5c, &header.kid) {
+    let embedded = header.jwk.unwrap_or_default();
+    let is_signed = match (header.x5c.or(embedded.x5c), header.kid.or(embedded.kid)) {
         (Some(chain), _) => {
-            let key = key_of_chain(chain, keys.roots(), now).ok_or(Flaw::Chain)?;
+            let key = key_of_chain(&chain, keys.roots(), now).ok_or(Flaw::Chain)?;
             key.verifies(algorithm, message.as_bytes(), &signature)
         }
         (None, Some(id)) => {
-            let mut fitting = keys.named(id).iter().filter(|key| key.fits(algorithm)).peekable();
+            let mut fitting = keys.named(&id).iter().filter(|key| key.fits(algorithm)).peekable();
             fitting.peek().ok_or(Flaw::UnknownKey)?;
             fitting.any(|key| key.verifies(algorithm, message.as_bytes(), &signature))
         }

@@ -156,7 +156,8 @@ impl Authenticator for Token {
 
     /// There is always one: with another token the client may get further.
     fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
-        let challenge = Challenge::new("Bearer").with("realm", self.realm(asked.origin)).with("service", &*self.service);
+        let challenge =
+            Challenge::new("Bearer").with("realm", self.realm(asked.origin)).with("service", &*self.service);
         let scope = scope(asked.wanted);
         let challenge = if scope.is_empty() { challenge } else { challenge.with("scope", scope) };
         Some(match asked.shortfall {
