@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry_auth::{AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, OrAnonymous};
+use registry_auth::{Access, AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates};
+use registry_auth::{DecideBy, Decision, Granted, OrAnonymous, Principal};
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
 use registry_http::RegistryService;
@@ -21,6 +22,7 @@ use crate::certificates::{Certificates, CertificatesError};
 use crate::config::S3Config;
 use crate::config::{AuthConfig, Config, Driver, Durability};
 use crate::logins::Logins;
+use crate::tokens::{Tokens, TokensError};
 use crate::watch::Watched;
 
 /// A registry, and the claim on what it stores in.
@@ -55,6 +57,9 @@ pub enum AssembleError {
     /// The certificate cannot be used.
     #[error("cannot speak TLS")]
     Certificates(#[from] CertificatesError),
+    /// There are no keys to check tokens with.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -135,7 +140,7 @@ pub struct Doors {
     pub watched: Watched,
 }
 
-/// Reads the passwords and the certificate.
+/// Reads the passwords or the keys of tokens, and the certificate.
 ///
 /// # Errors
 /// If a file of theirs cannot be used.
@@ -148,33 +153,56 @@ pub async fn doors(config: &Config) -> Result<Doors, AssembleError> {
 fn open_doors(config: &Config) -> Result<Doors, AssembleError> {
     let has_rules = config.access.is_some();
     let certificates = config.http.tls.as_ref().map(Certificates::open).transpose()?.map(Arc::new);
-    let (authenticator, logins): (Arc<dyn Authenticator>, _) = match &config.auth {
+    let mut watched = Watched { certificates, ..Watched::default() };
+    let authenticator: Arc<dyn Authenticator> = match &config.auth {
         // Without certificates that are verified everybody is anonymous.
-        AuthConfig::None if certificates.is_some() => (Arc::new(ClientCertificates), None),
-        AuthConfig::None => (Arc::new(Anonymous), None),
+        AuthConfig::None if watched.certificates.is_some() => Arc::new(ClientCertificates),
+        AuthConfig::None => Arc::new(Anonymous),
         AuthConfig::Htpasswd { realm, path } => {
             let opened = Logins::open(realm, path);
             let logins = Arc::new(opened.map_err(|source| AssembleError::Logins { path: path.clone(), source })?);
             let htpasswd = logins.authenticator();
-            // Rules may have something for those without a login.
-            let authenticator: Arc<dyn Authenticator> =
-                if has_rules { Arc::new(OrAnonymous(htpasswd)) } else { htpasswd };
-            (authenticator, Some(logins))
+            watched.logins = Some(logins);
+            or_anonymous(htpasswd, has_rules)
+        }
+        AuthConfig::Token(config) => {
+            let tokens = Arc::new(Tokens::open(config)?);
+            let token = tokens.authenticator();
+            watched.tokens = Some(tokens);
+            or_anonymous(token, has_rules)
         }
     };
-    Ok(Doors { authenticator, watched: Watched { logins, certificates } })
+    Ok(Doors { authenticator, watched })
+}
+
+/// Rules may have something for those without a login.
+fn or_anonymous<A: Authenticator>(logins: Arc<A>, has_rules: bool) -> Arc<dyn Authenticator> {
+    if has_rules { Arc::new(OrAnonymous(logins)) } else { logins }
+}
+
+/// What tokens say holds where there are tokens, and so do the rules. Those without a token have the rules alone.
+fn authorizer(config: &Config) -> Arc<dyn Authorizer> {
+    let policy = config.access.clone().map(|policy| Arc::new(policy) as Arc<dyn Authorizer>);
+    match (policy, &config.auth) {
+        (None, AuthConfig::Token(_)) => Arc::new(Granted),
+        (None, _) => Arc::new(AllowAll),
+        (Some(policy), AuthConfig::Token(_)) => {
+            let granted = DecideBy(|principal: &Principal, access: &Access| {
+                let covered = principal.grants().is_some_and(|grants| grants.cover(access));
+                Decision::allow_if(principal.is_anonymous() || covered)
+            });
+            Arc::new(AllOf(vec![Arc::new(granted), policy]))
+        }
+        (Some(policy), _) => policy,
+    }
 }
 
 /// Puts the HTTP API over a registry.
 #[must_use]
 pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistryService {
-    let authorizer: Arc<dyn Authorizer> = match &config.access {
-        Some(policy) => Arc::new(policy.clone()),
-        None => Arc::new(AllowAll),
-    };
     let mut builder = registry_http::service(registry)
         .authenticator(Arc::clone(&doors.authenticator))
-        .authorizer(authorizer)
+        .authorizer(authorizer(config))
         .read_only(config.storage.read_only)
         .deletes(config.storage.delete)
         .relative_urls(config.http.relative_urls)

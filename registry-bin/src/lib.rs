@@ -30,4 +30,6 @@ pub mod schedule;
 #[doc(hidden)]
 pub mod telemetry;
 #[doc(hidden)]
+pub mod tokens;
+#[doc(hidden)]
 pub mod watch;

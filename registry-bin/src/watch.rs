@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
 use crate::logins::Logins;
+use crate::tokens::Tokens;
 
 /// How often files are looked at. A change counts when two looks agree on it, so that a file in the middle of being
 /// written does not.
@@ -24,36 +25,52 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Watched {
     /// The password file.
     pub logins: Option<Arc<Logins>>,
+    /// The keys of tokens.
+    pub tokens: Option<Arc<Tokens>>,
     /// The certificate and its key.
     pub certificates: Option<Arc<Certificates>>,
 }
 
-/// What is read again, with its files.
-#[derive(Debug)]
+impl Watched {
+    fn followed(&self) -> Vec<Followed> {
+        let logins = self.logins.clone().map(|logins| {
+            Followed::new([logins.path()], {
+                let logins = Arc::clone(&logins);
+                move || logins.reload()
+            })
+        });
+        let tokens = self.tokens.clone().map(|tokens| {
+            Followed::new(tokens.paths(), {
+                let tokens = Arc::clone(&tokens);
+                move || tokens.reload()
+            })
+        });
+        let certificates = self.certificates.clone().map(|certificates| {
+            let files = certificates.paths();
+            Followed::new(files, {
+                let certificates = Arc::clone(&certificates);
+                move || certificates.reload()
+            })
+        });
+        [logins, tokens, certificates].into_iter().flatten().collect()
+    }
+}
+
+/// Files, and what happens when they change.
 struct Followed {
-    watched: Watched,
-    passwords: Files,
-    certificate: Files,
+    files: Files,
+    reload: Box<dyn Fn() + Send>,
 }
 
 impl Followed {
-    fn new(watched: Watched) -> Self {
-        let passwords = Files::new(watched.logins.iter().map(|logins| logins.path()));
-        let certificate = Files::new(watched.certificates.iter().flat_map(|certificates| certificates.paths()));
-        Self { watched, passwords, certificate }
+    fn new<'a>(paths: impl IntoIterator<Item = &'a Path>, reload: impl Fn() + Send + 'static) -> Self {
+        Self { files: Files::new(paths), reload: Box::new(reload) }
     }
 
-    /// Reads what has changed, and everything if told to.
+    /// Reads the files again if they have changed, or if told to.
     fn look(&mut self, told: bool) {
-        if (self.passwords.changed() || told)
-            && let Some(logins) = &self.watched.logins
-        {
-            logins.reload();
-        }
-        if (self.certificate.changed() || told)
-            && let Some(certificates) = &self.watched.certificates
-        {
-            certificates.reload();
+        if self.files.changed() || told {
+            (self.reload)();
         }
     }
 }
@@ -105,8 +122,7 @@ pub fn watch(watched: Watched) -> io::Result<impl Future<Output = ()> + Send> {
 }
 
 async fn run(watched: Watched, mut hangup: Signal) {
-    let certificates = watched.certificates.clone();
-    let mut followed = Followed::new(watched);
+    let mut followed = watched.followed();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut days = tokio::time::interval(DAY);
@@ -115,16 +131,16 @@ async fn run(watched: Watched, mut hangup: Signal) {
             _ = ticks.tick() => false,
             Some(()) = hangup.recv() => true,
             _ = days.tick() => {
-                certificates.iter().for_each(|certificates| certificates.tell_end(SystemClock.now()));
+                watched.certificates.iter().for_each(|certificates| certificates.tell_end(SystemClock.now()));
                 continue;
             }
         };
         if told {
-            tracing::info!("SIGHUP: passwords and certificate are read again; other settings need a restart");
+            tracing::info!("SIGHUP: the files of logins and the certificate are read again; the rest needs a restart");
         }
         let blocking: &dyn Blocking = &TokioBlocking;
         let looked = blocking.run(move || {
-            followed.look(told);
+            followed.iter_mut().for_each(|followed| followed.look(told));
             followed
         });
         // The runtime is ending.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::section::Section;
+use super::token::{self, TokenConfig};
 
 /// How people say who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum AuthConfig {
         /// The file.
         path: PathBuf,
     },
+    /// By the tokens of another server.
+    Token(TokenConfig),
 }
 
 /// Reads `auth`. Without an answer to who gets in there is no configuration, and the reason stands in the report.
@@ -34,15 +37,12 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AuthConfig> {
         }
         Some("htpasswd") => htpasswd(&mut auth),
         Some("silly") => {
-            auth.refuse("silly", "lets in whoever sends any header, and is not offered; use none or htpasswd");
+            auth.refuse("silly", "lets in whoever sends any header, and is not offered; use none, htpasswd or token");
             None
         }
-        Some("token") => {
-            auth.refuse("token", "not available in this version; it does not start, lest it let everybody in");
-            None
-        }
+        Some("token") => token::read(&mut auth).map(AuthConfig::Token),
         Some(other) => {
-            auth.refuse(other, "not a way to log in; there are htpasswd and none");
+            auth.refuse(other, "not a way to log in; there are htpasswd, token and none");
             None
         }
     }

@@ -23,6 +23,7 @@ mod section;
 mod storage;
 mod summary;
 mod tls;
+mod token;
 mod unavailable;
 mod validation;
 pub mod yaml;
@@ -45,6 +46,7 @@ pub use self::report::Problem;
 pub use self::s3::{S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
 pub use self::tls::{ClientCertificates, TlsConfig};
+pub use self::token::TokenConfig;
 
 use self::node::Node;
 use self::report::Report;

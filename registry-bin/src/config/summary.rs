@@ -59,6 +59,7 @@ impl Config {
         match &self.auth {
             AuthConfig::None => writeln!(f, "auth: none")?,
             AuthConfig::Htpasswd { realm, path } => writeln!(f, "auth: htpasswd {}, realm {realm}", path.display())?,
+            AuthConfig::Token(token) => writeln!(f, "auth: {token}")?,
         }
         writeln!(f, "access: {}", if self.access.is_some() { "by rules" } else { "everything" })
     }

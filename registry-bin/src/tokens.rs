@@ -1,0 +1,108 @@
+//! The files with the keys that tokens are signed with: read, and read again when they changed.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use registry_auth::{SkippedKey, Token, TokenKeys};
+
+use crate::config::TokenConfig;
+
+/// The largest file that is read, in bytes: many more keys than are taken.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Logins by tokens, whose keys are kept as the files are.
+#[derive(Debug)]
+pub struct Tokens {
+    certificates: Option<PathBuf>,
+    jwks: Option<PathBuf>,
+    token: Arc<Token>,
+}
+
+/// Keys that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the keys of tokens in {path}")]
+pub struct TokensError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Tokens {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If one of them cannot be read, or has no key that can be used.
+    pub fn open(config: &TokenConfig) -> Result<Self, TokensError> {
+        let (certificates, jwks) = (config.certificates.clone(), config.jwks.clone());
+        let keys = keys(certificates.as_deref(), jwks.as_deref())?;
+        let builder = Token::builder(config.realm.clone(), &config.service, &config.issuer, keys);
+        let token = Arc::new(builder.algorithms(config.algorithms.iter().copied()).build());
+        Ok(Self { certificates, jwks, token })
+    }
+
+    /// Who checks tokens.
+    #[must_use]
+    pub fn authenticator(&self) -> Arc<Token> {
+        Arc::clone(&self.token)
+    }
+
+    /// The files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.certificates.iter().chain(&self.jwks).map(PathBuf::as_path)
+    }
+
+    /// Takes over what the files say now. If one of them cannot be read, or has no key, all keys stay as they were.
+    pub fn reload(&self) {
+        match keys(self.certificates.as_deref(), self.jwks.as_deref()) {
+            Ok(keys) => {
+                tracing::info!(keys = keys.len(), "the keys of tokens were read again");
+                self.token.reload(keys);
+            }
+            Err(TokensError { path, source }) => {
+                let path = path.display();
+                tracing::error!(error = %source, %path, "the keys of tokens cannot be used; they stay as they were");
+            }
+        }
+    }
+}
+
+fn keys(certificates: Option<&Path>, jwks: Option<&Path>) -> Result<TokenKeys, TokensError> {
+    let mut keys = TokenKeys::default();
+    if let Some(path) = certificates {
+        add(&mut keys, path, |keys, text| keys.add_certificates(text.as_bytes()))?;
+    }
+    if let Some(path) = jwks {
+        add(&mut keys, path, TokenKeys::add_jwks)?;
+    }
+    Ok(keys)
+}
+
+fn add(
+    keys: &mut TokenKeys,
+    path: &Path,
+    read_keys: impl FnOnce(&mut TokenKeys, &str) -> Result<Vec<SkippedKey>, registry_auth::TokenKeysError>,
+) -> Result<(), TokensError> {
+    let failed = |source| TokensError { path: path.to_owned(), source };
+    let before = keys.len();
+    let text = read(path).map_err(failed)?;
+    for key in read_keys(keys, &text).map_err(|error| failed(io::Error::other(error)))? {
+        tracing::warn!(path = %path.display(), "keys of tokens: {key}; it is skipped");
+    }
+    if keys.len() == before {
+        return Err(failed(io::Error::other("no key that can be used")));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
+    }
+    // Comments between the blocks of PEM may be in any encoding.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
