@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Access, AuthorizationError, Principal};
+use registry_core::RepositoryName;
+
+use crate::{Access, Action, AuthorizationError, Principal};
 
 /// Decides what somebody may do.
 #[async_trait]
@@ -17,6 +19,19 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Whoever gets an error refuses the request.
     async fn authorize(&self, principal: &Principal, access: &Access) -> Result<Decision, AuthorizationError>;
+
+    /// Whether the catalog names a repository to `principal`, who may ask for the catalog. By default it names those
+    /// that they may pull.
+    ///
+    /// # Errors
+    /// Whoever gets an error leaves the name out.
+    async fn authorize_listing(
+        &self,
+        principal: &Principal,
+        name: &RepositoryName,
+    ) -> Result<Decision, AuthorizationError> {
+        self.authorize(principal, &Access::repository(name.clone(), [Action::Pull])).await
+    }
 }
 
 /// What an [`Authorizer`] says.
@@ -56,6 +71,19 @@ impl Authorizer for AllOf {
     async fn authorize(&self, principal: &Principal, access: &Access) -> Result<Decision, AuthorizationError> {
         for authorizer in &self.0 {
             if authorizer.authorize(principal, access).await? == Decision::Deny {
+                return Ok(Decision::Deny);
+            }
+        }
+        Ok(Decision::Allow)
+    }
+
+    async fn authorize_listing(
+        &self,
+        principal: &Principal,
+        name: &RepositoryName,
+    ) -> Result<Decision, AuthorizationError> {
+        for authorizer in &self.0 {
+            if authorizer.authorize_listing(principal, name).await? == Decision::Deny {
                 return Ok(Decision::Deny);
             }
         }

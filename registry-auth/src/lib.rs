@@ -49,7 +49,7 @@ pub use certificates::ClientCertificates;
 pub use challenge::Challenge;
 pub use credentials::{Credentials, Password};
 pub use error::{AuthenticationError, AuthorizationError, Source};
-pub use grants::{Granted, Grants};
+pub use grants::{Granted, GrantedOrAnonymous, Grants};
 pub use htpasswd::{
     Htpasswd, HtpasswdBuilder, HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line,
 };

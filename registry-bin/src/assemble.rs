@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry_auth::{Access, AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates};
-use registry_auth::{DecideBy, Decision, Granted, OrAnonymous, Principal};
+use registry_auth::{
+    AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, Granted, GrantedOrAnonymous, OrAnonymous,
+};
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
 use registry_http::RegistryService;
@@ -186,13 +187,7 @@ fn authorizer(config: &Config) -> Arc<dyn Authorizer> {
     match (policy, &config.auth) {
         (None, AuthConfig::Token(_)) => Arc::new(Granted),
         (None, _) => Arc::new(AllowAll),
-        (Some(policy), AuthConfig::Token(_)) => {
-            let granted = DecideBy(|principal: &Principal, access: &Access| {
-                let covered = principal.grants().is_some_and(|grants| grants.cover(access));
-                Decision::allow_if(principal.is_anonymous() || covered)
-            });
-            Arc::new(AllOf(vec![Arc::new(granted), policy]))
-        }
+        (Some(policy), AuthConfig::Token(_)) => Arc::new(AllOf(vec![Arc::new(GrantedOrAnonymous), policy])),
         (Some(policy), _) => policy,
     }
 }

@@ -72,8 +72,9 @@ impl Logins {
             tracing::error!(%path, "the password file has no line that can be used; the users stay as they were");
             return;
         }
-        tracing::info!(users = fresh.len(), path = %self.path.display(), "the password file was read again");
+        let users = fresh.len();
         self.htpasswd.reload(fresh);
+        tracing::info!(users, path = %self.path.display(), "the password file was read again");
     }
 }
 

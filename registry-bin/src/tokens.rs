@@ -58,8 +58,9 @@ impl Tokens {
     pub fn reload(&self) {
         match keys(self.certificates.as_deref(), self.jwks.as_deref()) {
             Ok(keys) => {
-                tracing::info!(keys = keys.len(), "the keys of tokens were read again");
+                let count = keys.len();
                 self.token.reload(keys);
+                tracing::info!(keys = count, "the keys of tokens were read again");
             }
             Err(TokensError { path, source }) => {
                 let path = path.display();

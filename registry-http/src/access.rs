@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::Method;
 use http::header::AUTHORIZATION;
-use registry_auth::{Access, Action, Asked, AuthenticationError, Credentials, Decision, Principal, Shortfall};
+use registry_auth::{
+    Access, Action, Asked, AuthenticationError, AuthorizationError, Credentials, Decision, Principal, Shortfall,
+};
 use registry_core::{Caller, Repository, RepositoryName};
 
 use crate::call::Call;
@@ -55,12 +57,21 @@ impl<T> Authorized<T> {
     /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
     pub(crate) async fn may_pull(&self, call: &Call, name: &RepositoryName) -> bool {
         let access = Access::repository(name.clone(), [Action::Pull]);
-        match call.settings.authorizer.authorize(&self.principal, &access).await {
-            Ok(decision) => decision == Decision::Allow,
-            Err(error) => {
-                tracing::warn!(%error, repository = %name, "access cannot be checked; it counts as denied");
-                false
-            }
+        is_allowed(name, call.settings.authorizer.authorize(&self.principal, &access).await)
+    }
+
+    /// Whether the catalog names a repository to whoever sent the request. If nobody can say, it does not.
+    pub(crate) async fn may_list(&self, call: &Call, name: &RepositoryName) -> bool {
+        is_allowed(name, call.settings.authorizer.authorize_listing(&self.principal, name).await)
+    }
+}
+
+fn is_allowed(name: &RepositoryName, decision: Result<Decision, AuthorizationError>) -> bool {
+    match decision {
+        Ok(decision) => decision == Decision::Allow,
+        Err(error) => {
+            tracing::warn!(%error, repository = %name, "access cannot be checked; it counts as denied");
+            false
         }
     }
 }

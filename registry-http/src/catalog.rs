@@ -19,14 +19,14 @@ struct Catalog<'a> {
     repositories: Vec<&'a str>,
 }
 
-/// A page of the repositories that the caller may pull. No other is named, in a link neither.
+/// A page of the repositories that the caller may know of. No other is named, in a link neither.
 pub(crate) async fn list(call: &Call, at: Authorized<()>) -> Answer {
     let max = call.settings.catalog_limit;
     let asked = PageRequest::parse(&call.query, max)?;
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT.min(max));
     let at = &at;
-    let may_pull = |name: RepositoryName| async move { at.may_pull(call, &name).await };
-    let page = call.settings.registry.catalog_of(asked.last, limit, may_pull).await?;
+    let may_list = |name: RepositoryName| async move { at.may_list(call, &name).await };
+    let page = call.settings.registry.catalog_of(asked.last, limit, may_list).await?;
     let repositories: Vec<&str> = page.repositories.iter().map(RepositoryName::as_str).collect();
     let mut head = Response::builder().header(CONTENT_TYPE, "application/json");
     if let (true, Some(last)) = (page.more, repositories.last()) {

@@ -10,3 +10,4 @@ mod program;
 mod push_pull;
 mod refusals;
 mod settings;
+mod tokens;

@@ -34,7 +34,7 @@ fn all_errors_are_told_at_once() {
 #[test]
 fn what_is_not_built_opens_no_door() {
     for (rest, path) in [
-        ("auth: {token: {realm: r}}", "auth.token: "),
+        ("auth: {token: {realm: r}}", "auth.token.service: "),
         ("http: {tls: {certificate: /c}}", "http.tls.key: "),
         ("proxy: {remoteurl: https://example.com}", "proxy: "),
         ("middleware: {storage: [{name: cloudfront}]}", "middleware: "),
