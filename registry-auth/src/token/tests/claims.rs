@@ -68,7 +68,7 @@ fn from_the_issuer_and_for_the_service() {
     }
 }
 
-fn grants(access: Value) -> Grants {
+fn grants(access: &Value) -> Grants {
     let token = issuer().token(&header(), &with(claims(), json!({"access": access})));
     logins().check(&token).unwrap().grants().unwrap().clone()
 }
@@ -80,7 +80,7 @@ fn actions(grants: &Grants, name: &str) -> Vec<Action> {
 
 #[test]
 fn rights() {
-    let held = grants(json!([
+    let held = grants(&json!([
         {"type": "repository", "name": "all", "actions": ["*"]},
         {"type": "repository", "class": "image", "name": "some", "actions": ["pull", "rule", "PUSH"]},
         {"type": "repository", "class": "plugin", "name": "some", "actions": ["delete"]},
@@ -93,7 +93,7 @@ fn rights() {
     assert_eq!(actions(&held, "some"), [Action::Pull, Action::Delete]);
     assert_eq!(actions(&held, "none"), []);
     assert!(held.cover(&Access::Catalog));
-    let held = grants(json!([{"type": "registry", "name": "catalog", "actions": ["pull"]}]));
+    let held = grants(&json!([{"type": "registry", "name": "catalog", "actions": ["pull"]}]));
     assert!(!held.cover(&Access::Catalog));
 }
 
@@ -102,7 +102,7 @@ fn names_that_are_none_are_no_rights() {
     let names = ["", "*", "**", "A", "a/../b", "a//b", "a*", "../a", "a%2fb", "a:pull"];
     let entries: Vec<_> =
         names.iter().map(|name| json!({"type": "repository", "name": name, "actions": ["*"]})).collect();
-    assert_eq!(grants(json!(entries)), Grants::default());
+    assert_eq!(grants(&json!(entries)), Grants::default());
 }
 
 #[test]
