@@ -199,7 +199,7 @@ fn no_door_is_opened_by_what_is_not_built() {
         ("auth: {Htpasswd: {realm: x, path: /x}}", "auth.Htpasswd: not a way to log in"),
         ("access:", "access: has no rules"),
         ("access: {rules: [{repositories: ['**'], actions: [pull]}]}", "access.rules.0.who: missing"),
-        ("auth: {token: {realm: x}}", "auth.token.service: missing"),
+        ("auth: {token: {realm: r, service: s, jwks: k}}", "auth.token.issuer: missing"),
         ("auth: {silly: {realm: x, service: y}}", "auth.silly: "),
         ("http: {tls: {certificate: /c}}", "http.tls.key: missing"),
         ("proxy: {remoteurl: x}", "proxy: "),
