@@ -155,3 +155,30 @@ fn roots_that_have_no_say() {
         assert_eq!(flaw(&logins, &deep.token(&[&deep, &middle])), Some(Flaw::Chain));
     }
 }
+
+#[test]
+fn a_chain_has_an_end() {
+    let root = root(authority("root"));
+    let mut links = vec![root.signs(authority("1"))];
+    for name in 2..=10 {
+        links.push(links.last().unwrap().signs(authority(&name.to_string())));
+    }
+    let logins = trusting(&[&root]);
+    for (authorities, wanted) in [(9, None), (10, Some(Flaw::Chain))] {
+        let leaf = links[authorities - 1].signs(leaf());
+        let chain: Vec<_> = [&leaf].into_iter().chain(links[..authorities].iter().rev()).collect();
+        assert_eq!(flaw(&logins, &leaf.token(&chain)), wanted, "{authorities}");
+    }
+}
+
+#[test]
+fn the_name_of_who_signed_counts() {
+    let root = root(authority("root"));
+    let signer = Signer::new(Algorithm::ES256);
+    for (name, wanted) in [("root", None), ("other", Some(Flaw::Chain))] {
+        let certificate = leaf().signed_by(&signer.pair, &Issuer::from_params(&authority(name), &root.signer.pair));
+        let x5c = [STANDARD.encode(certificate.unwrap().der())];
+        let token = signer.token(&json!({"alg": "ES256", "x5c": x5c}), &claims());
+        assert_eq!(flaw(&trusting(&[&root]), &token), wanted, "{name}");
+    }
+}
