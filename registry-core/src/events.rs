@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::{Digest, MediaType, RepositoryName, Tag};
 
 /// Takes events in.
@@ -29,7 +31,9 @@ pub struct Event {
     pub size: Option<u64>,
     /// Its media type; `None` for a blob.
     pub media_type: Option<MediaType>,
-    /// The tag by which it was reached or changed.
+    /// The bytes of the manifest that was pulled or pushed.
+    pub manifest: Option<Bytes>,
+    /// The tag by which it was reached or changed. A push to several tags is as many events.
     pub tag: Option<Tag>,
     /// The repository that a blob was mounted from.
     pub from_repository: Option<RepositoryName>,
@@ -73,4 +77,6 @@ pub struct RequestOrigin {
     pub method: String,
     /// What the client calls itself.
     pub user_agent: String,
+    /// What the addresses that this client is told begin with, up to `/v2/`: empty where it is told paths.
+    pub root: String,
 }

@@ -59,6 +59,7 @@ impl<'a> Manifests<'a> {
             event.digest = Some(manifest.digest);
             event.size = Some(manifest.content.len() as u64);
             event.media_type = Some(manifest.media_type.clone());
+            event.manifest = Some(manifest.content.clone());
             event.tag = tag_of(reference).cloned();
         });
         Ok(manifest)
@@ -129,13 +130,23 @@ impl<'a> Manifests<'a> {
 
         self.store(&digest, &content).await?;
         self.publish(&document, &digest, &tags).await?;
-        self.0.record(EventAction::Push, |event| {
-            event.digest = Some(digest);
-            event.size = Some(content.len() as u64);
-            event.media_type = Some(document.media_type.clone());
-            event.tag = tags.first().cloned();
-        });
+        self.tell_push(&digest, &document, &content, &tags);
         Ok(Pushed { digest, subject: document.subject, tags })
+    }
+
+    /// Tells of a push: once for each tag, and of one without tags all the same.
+    fn tell_push(&self, digest: &Digest, document: &Document, content: &Bytes, tags: &[Tag]) {
+        let tags = tags.iter().cloned().map(Some);
+        let untagged = (tags.len() == 0).then_some(None);
+        for tag in tags.chain(untagged) {
+            self.0.record(EventAction::Push, |event| {
+                event.digest = Some(*digest);
+                event.size = Some(content.len() as u64);
+                event.media_type = Some(document.media_type.clone());
+                event.manifest = Some(content.clone());
+                event.tag = tag;
+            });
+        }
     }
 
     /// The digest to keep the bytes by, which must be the one that the client says, if it says one.

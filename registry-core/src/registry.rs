@@ -280,6 +280,7 @@ impl Repository {
                 digest: None,
                 size: None,
                 media_type: None,
+                manifest: None,
                 tag: None,
                 from_repository: None,
                 caller: Arc::clone(&self.caller),

@@ -71,6 +71,7 @@ impl Call {
             host: host.unwrap_or_default().to_owned(),
             method: self.method.to_string(),
             user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
+            root: self.root.as_str().to_owned(),
         };
         Caller { principal: principal.name().map(str::to_owned), request: Some(request) }
     }

@@ -113,6 +113,10 @@ impl Root {
         Self(address + prefix.as_str())
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> String {
         format!("{}/v2/{repository}/blobs/{digest}", self.0)
     }

@@ -22,10 +22,27 @@ async fn what_happens_is_told_in_order_with_who_did_it() {
     assert_eq!(push.digest, Some(pushed.digest));
     assert_eq!(push.tag, Some("1".parse().unwrap()));
     assert_eq!(push.size, Some(image(&[]).to_string().len() as u64));
+    assert_eq!(push.manifest, Some(image(&[]).to_string().into()));
+    assert_eq!(push.manifest, events[3].manifest);
     assert_eq!(push.caller.principal.as_deref(), Some("alice"));
     assert_eq!(events[4].from_repository, Some("a".parse().unwrap()));
     assert_eq!(events[5].tag, Some("1".parse().unwrap()));
     assert_eq!(events[5].digest, None);
+}
+
+#[tokio::test]
+async fn each_tag_of_a_push_is_told() {
+    let world = World::new();
+    let repository = world.at("a");
+    push_blob(&repository, CONFIG).await;
+    world.journal.take();
+    let tags = ["2".parse().unwrap(), "3".parse().unwrap()];
+    let content: bytes::Bytes = image(&[]).to_string().into();
+    let manifests = repository.manifests();
+    let pushed = manifests.put(&"1".parse().unwrap(), None, content.clone(), &tags).await.unwrap();
+    manifests.put(&pushed.digest.into(), None, content, &[]).await.unwrap();
+    let told = world.journal.take().into_iter().map(|event| event.tag.map(|tag| tag.to_string()));
+    assert_eq!(told.collect::<Vec<_>>(), [Some("1".into()), Some("2".into()), Some("3".into()), None]);
 }
 
 #[tokio::test]
