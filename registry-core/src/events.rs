@@ -41,6 +41,25 @@ pub struct Event {
     pub caller: Arc<Caller>,
 }
 
+impl Event {
+    /// Something that happened, of which nothing further is known.
+    #[must_use]
+    pub fn new(action: EventAction, time: SystemTime, repository: RepositoryName, caller: Arc<Caller>) -> Self {
+        Self {
+            action,
+            time,
+            repository,
+            digest: None,
+            size: None,
+            media_type: None,
+            manifest: None,
+            tag: None,
+            from_repository: None,
+            caller,
+        }
+    }
+}
+
 /// What happened to the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -273,18 +273,8 @@ impl Repository {
     /// Tells the sink of an event, if there is one; `fill` adds what is known.
     pub(crate) fn record(&self, action: EventAction, fill: impl FnOnce(&mut Event)) {
         if let Some(sink) = &self.registry.0.events {
-            let mut event = Event {
-                action,
-                time: self.registry.clock().now(),
-                repository: self.name.clone(),
-                digest: None,
-                size: None,
-                media_type: None,
-                manifest: None,
-                tag: None,
-                from_repository: None,
-                caller: Arc::clone(&self.caller),
-            };
+            let now = self.registry.clock().now();
+            let mut event = Event::new(action, now, self.name.clone(), Arc::clone(&self.caller));
             fill(&mut event);
             sink.record(event);
         }

@@ -15,6 +15,7 @@ mod known;
 mod limits;
 mod log;
 pub mod node;
+mod notifications;
 mod pages;
 mod report;
 #[cfg(feature = "s3")]
@@ -40,6 +41,7 @@ pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
 pub use self::limits::LimitsConfig;
 pub use self::log::{LogConfig, LogFormat, LogLevel};
+pub use self::notifications::{EndpointConfig, NotificationsConfig, SpoolConfig};
 pub use self::pages::PagesConfig;
 pub use self::report::Problem;
 #[cfg(feature = "s3")]
@@ -74,6 +76,8 @@ pub struct Config {
     pub validation: Validation,
     /// What is looked at to tell whether the server can do its work.
     pub health: Vec<CheckConfig>,
+    /// Who is told what happens.
+    pub notifications: NotificationsConfig,
 }
 
 /// A configuration that was understood.
@@ -143,10 +147,13 @@ fn read(
     let pages = pages::read(&mut root);
     let limits = limits::read(&mut root);
     let validation = validation::read(&mut root);
-    let health = health::read(&mut root, storage.as_ref().map(|storage| &storage.driver));
+    let driver = storage.as_ref().map(|storage| &storage.driver);
+    let health = health::read(&mut root, driver);
+    let notifications = notifications::read(&mut root, driver);
     unavailable::read(&mut root);
     root.finish();
-    Some(Config { log, storage: storage?, http: http?, auth: auth?, access, pages, limits, validation, health })
+    let (storage, http, auth) = (storage?, http?, auth?);
+    Some(Config { log, storage, http, auth, access, pages, limits, validation, health, notifications })
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

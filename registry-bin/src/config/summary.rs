@@ -33,6 +33,7 @@ impl fmt::Display for Config {
             writeln!(f, "health: {name}, every {}, threshold {threshold}", duration::format(*interval))?;
         }
         storage(&self.storage, f)?;
+        write!(f, "{}", self.notifications)?;
         writeln!(f, "log.level: {}", self.log.level.as_str())?;
         writeln!(f, "log.formatter: {}", self.log.formatter.as_str())?;
         writeln!(f, "log.accesslog.disabled: {}", !self.log.access_log)?;

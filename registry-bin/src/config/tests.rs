@@ -113,6 +113,7 @@ access:
 catalog: {maxentries: 5}
 limits: {connections: 9}
 tags: {maxtags: 7}
+notifications: {events: {includereferences: true}, endpoints: [{name: a, url: 'http://x'}], spool: {maxevents: 1}}
 validation: {manifests: {references: sparse, indexes: {platforms: list, platformlist: [{architecture: amd64, os: linux}]}}}
 ";
 
@@ -269,7 +270,6 @@ log: {hooks: [{type: mail}]}
 storage: {inmemory: , cache: {blobdescriptor: inmemory}, redirect: {disable: true}, tag: {concurrencylimit: 8}}
 http: {colour: red}
 redis: {addr: x}
-notifications: {endpoints: [{name: x}]}
 policy: {repository: {classes: [image]}}
 compatibility: {schema1: {enabled: true}}
 reporting: {bugsnag: {apikey: x}}
@@ -288,7 +288,6 @@ surprise: 1
             "storage.tag",
             "http.colour",
             "compatibility",
-            "notifications",
             "policy",
             "redis",
             "reporting",

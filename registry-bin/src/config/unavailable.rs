@@ -3,7 +3,7 @@
 use super::section::Section;
 
 /// Sections that say nothing about who may do what.
-const WITHOUT_EFFECT: [&str; 5] = ["compatibility", "notifications", "policy", "redis", "reporting"];
+const WITHOUT_EFFECT: [&str; 4] = ["compatibility", "policy", "redis", "reporting"];
 
 /// Refuses what would open a door if it were left out, and warns of the rest.
 pub(super) fn read(root: &mut Section<'_>) {

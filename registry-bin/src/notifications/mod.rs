@@ -1,0 +1,7 @@
+//! Telling others what happens, by webhooks as CNCF Distribution has them. What is told survives a restart.
+
+mod envelope;
+mod filter;
+mod references;
+#[cfg(test)]
+mod sample;
