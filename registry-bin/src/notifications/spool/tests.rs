@@ -1,0 +1,199 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+const BOUNDS: Bounds = Bounds { events: 1000, bytes: 100 * 1024 * 1024 };
+
+fn open(folder: &Path) -> Spool {
+    Spool::open(folder, BOUNDS).unwrap()
+}
+
+#[track_caller]
+fn add(spool: &Spool, notice: &str) {
+    spool.append(&Bytes::copy_from_slice(notice.as_bytes())).unwrap();
+}
+
+/// Delivers so many events.
+#[track_caller]
+fn deliver(spool: &Spool, count: usize) -> Vec<String> {
+    let mut delivered = Vec::new();
+    for _ in 0..count {
+        let notice = spool.first().unwrap().expect("an event");
+        spool.done(&notice).unwrap();
+        delivered.push(String::from_utf8(notice.to_vec()).unwrap());
+    }
+    delivered
+}
+
+#[track_caller]
+fn rest(spool: &Spool) -> Vec<String> {
+    let delivered = deliver(spool, usize::try_from(spool.pending()).unwrap());
+    assert_eq!((spool.first().unwrap(), spool.pending()), (None, 0));
+    delivered
+}
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == "events")).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn first_in_first_out() {
+    let folder = tempfile::tempdir().unwrap();
+    for spool in [open(folder.path()), Spool::in_memory(BOUNDS)] {
+        assert_eq!((spool.first().unwrap(), spool.pending()), (None, 0));
+        add(&spool, "one");
+        add(&spool, "two");
+        assert_eq!(spool.first().unwrap(), spool.first().unwrap());
+        assert_eq!(deliver(&spool, 1), ["one"]);
+        add(&spool, "three");
+        assert_eq!(spool.pending(), 2);
+        assert_eq!(rest(&spool), ["two", "three"]);
+    }
+}
+
+#[test]
+fn a_restart_goes_on_behind_what_was_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    for notice in ["1", "2", "3"] {
+        add(&spool, notice);
+    }
+    assert_eq!(deliver(&spool, 2), ["1", "2"]);
+    drop(spool);
+    let spool = open(folder.path());
+    assert_eq!(spool.pending(), 1);
+    add(&spool, "4");
+    drop(spool);
+    let spool = open(folder.path());
+    assert_eq!(rest(&spool), ["3", "4"]);
+    drop(spool);
+    let spool = open(folder.path());
+    assert_eq!(spool.pending(), 0);
+    assert!(segments(folder.path()).is_empty());
+    add(&spool, "5");
+    drop(spool);
+    assert_eq!(rest(&open(folder.path())), ["5"]);
+}
+
+#[test]
+fn whatever_moment_a_write_is_cut_off_at_what_was_whole_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    add(&spool, "one");
+    let path = segments(folder.path()).remove(0);
+    let whole = fs::metadata(&path).unwrap().len();
+    add(&spool, "two");
+    drop(spool);
+    let content = fs::read(&path).unwrap();
+    for length in 0..content.len() {
+        for path in segments(folder.path()) {
+            fs::remove_file(path).unwrap();
+        }
+        fs::write(&path, &content[..length]).unwrap();
+        let spool = open(folder.path());
+        add(&spool, "three");
+        drop(spool);
+        // Now there is a torn file in the middle.
+        let spool = open(folder.path());
+        let expected: &[_] = if (length as u64) < whole { &["three"] } else { &["one", "three"] };
+        assert_eq!((spool.pending(), spool.first().unwrap().unwrap()), (expected.len() as u64, expected[0].into()));
+        fs::remove_file(folder.path().join("position")).ok();
+    }
+}
+
+#[test]
+fn without_a_position_rather_twice_than_never() {
+    for position in ["", "x", "-1"] {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = open(folder.path());
+        add(&spool, "one");
+        add(&spool, "two");
+        deliver(&spool, 1);
+        drop(spool);
+        fs::write(folder.path().join("position"), position).unwrap();
+        assert_eq!(rest(&open(folder.path())), ["one", "two"]);
+    }
+}
+
+#[test]
+fn a_position_beyond_what_a_power_cut_left_is_where_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    add(&spool, "one");
+    drop(spool);
+    fs::write(folder.path().join("position"), "7\n").unwrap();
+    let spool = open(folder.path());
+    assert_eq!(spool.pending(), 0);
+    add(&spool, "two");
+    drop(spool);
+    assert_eq!(rest(&open(folder.path())), ["two"]);
+}
+
+#[test]
+fn files_are_bounded_and_go_when_they_are_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let notice = "x".repeat(1024 * 1024);
+    for number in 0..10 {
+        add(&spool, &format!("{number}{notice}"));
+    }
+    assert_eq!(segments(folder.path()).len(), 3);
+    deliver(&spool, 4);
+    assert_eq!(segments(folder.path()).len(), 2);
+    drop(spool);
+    let spool = open(folder.path());
+    assert!(deliver(&spool, 1)[0].starts_with('4'));
+    assert!(rest(&spool)[4].starts_with('9'));
+    assert_eq!(segments(folder.path()).len(), 0);
+}
+
+#[test]
+fn what_is_full_takes_nothing_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let notice = Bytes::from_static(b"one");
+    for bounds in [Bounds { events: 2, ..BOUNDS }, Bounds { bytes: 2 * record::bytes_of(&notice), ..BOUNDS }] {
+        for spool in [Spool::open(folder.path(), bounds).unwrap(), Spool::in_memory(bounds)] {
+            spool.append(&notice).unwrap();
+            spool.append(&notice).unwrap();
+            assert!(matches!(spool.append(&notice), Err(NotKept::Full)));
+            deliver(&spool, 1);
+            spool.append(&notice).unwrap();
+            assert!(matches!(spool.append(&notice), Err(NotKept::Full)));
+            assert_eq!(rest(&spool), ["one", "one"]);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_is_given_up_and_the_next_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    add(&spool, "one");
+    drop(spool);
+    let spool = open(folder.path());
+    add(&spool, "two");
+    let paths = segments(folder.path());
+    fs::write(&paths[0], "nothing").unwrap();
+    assert_eq!(spool.first().unwrap().unwrap(), "two");
+    fs::remove_file(&paths[1]).unwrap();
+    assert_eq!((spool.first().unwrap(), spool.pending()), (None, 0));
+    add(&spool, "three");
+    assert_eq!(rest(&spool), ["three"]);
+}
+
+#[tokio::test]
+async fn who_waits_is_told() {
+    let spool = Spool::in_memory(BOUNDS);
+    add(&spool, "one");
+    spool.added().await;
+    let waiting = async {
+        spool.added().await;
+        spool.first().unwrap().unwrap()
+    };
+    let adding = async { deliver(&spool, 1).len() + { add(&spool, "two"); 0 } };
+    assert_eq!(tokio::join!(waiting, adding), ("two".into(), 1));
+}
