@@ -23,6 +23,7 @@ use crate::certificates::{Certificates, CertificatesError};
 use crate::config::S3Config;
 use crate::config::{AuthConfig, Config, Driver, Durability};
 use crate::logins::Logins;
+use crate::notifications::{self, NotificationsError};
 use crate::tokens::{Tokens, TokensError};
 use crate::watch::Watched;
 
@@ -33,6 +34,8 @@ pub struct Assembled {
     pub registry: Registry,
     /// What it stores in.
     pub storage: Arc<dyn Storage>,
+    /// What it tells others; `None` where nobody is to be told anything.
+    pub notifications: Option<notifications::Prepared>,
     /// Keeps a second server off the same folder for as long as it lives; `None` where there is no folder.
     pub lock: Option<ServingLock>,
 }
@@ -61,6 +64,9 @@ pub enum AssembleError {
     /// There are no keys to check tokens with.
     #[error(transparent)]
     Tokens(#[from] TokensError),
+    /// Nobody can be told what happens.
+    #[error(transparent)]
+    Notifications(#[from] NotificationsError),
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -88,11 +94,22 @@ pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
         #[cfg(feature = "s3")]
         Driver::S3(config) => (Arc::new(bucket(config)?), None),
     };
-    let registry = Registry::builder(Arc::clone(&storage))
+    let notifications = prepare_notifications(config).await?;
+    let mut builder = Registry::builder(Arc::clone(&storage))
         .validation(config.validation.clone())
-        .read_only(config.storage.read_only)
-        .build();
-    Ok(Assembled { registry, storage, lock })
+        .read_only(config.storage.read_only);
+    if let Some(notifications) = &notifications {
+        builder = builder.events(notifications.sink());
+    }
+    Ok(Assembled { registry: builder.build(), storage, notifications, lock })
+}
+
+/// Reads what earlier servers left to deliver, off the async workers. The folder may lie in that of the storage, so it
+/// comes after that.
+async fn prepare_notifications(config: &Config) -> Result<Option<notifications::Prepared>, AssembleError> {
+    let config = config.notifications.clone();
+    let blocking: &dyn Blocking = &TokioBlocking;
+    Ok(blocking.run(move || notifications::prepare(&config)).await??)
 }
 
 /// Opening waits for the disk, so it happens off the async workers.

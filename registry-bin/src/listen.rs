@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Listener;
 use tokio::net::{TcpListener, UnixListener};
+use uuid::Uuid;
 
 use crate::config::Listen;
+use crate::notifications::Source;
 
 /// A listener, and where it listens.
 #[derive(Debug)]
@@ -59,6 +61,19 @@ impl Place {
             Self::Tcp(address) => Some(address.to_string()),
             Self::Unix(_) => None,
         }
+    }
+}
+
+impl Place {
+    /// As events name the server: the name of the machine and the port, and an identity that no other run has.
+    #[must_use]
+    pub fn event_source(&self) -> Source {
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let addr = match self {
+            Self::Tcp(address) => format!("{machine}:{}", address.port()),
+            Self::Unix(_) => machine,
+        };
+        Source { addr, instance_id: Uuid::new_v4().to_string() }
     }
 }
 

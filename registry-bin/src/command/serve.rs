@@ -65,7 +65,7 @@ fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
 /// Serves until the end, and gives what must outlive the runtime.
 async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
-    let Assembled { registry, storage, lock } = assemble::registry(config).await?;
+    let Assembled { registry, storage, notifications, lock } = assemble::registry(config).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
@@ -83,6 +83,7 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     let service = Gated::new(assemble::service(registry.clone(), &doors, config), health);
     let service = AccessLogged::new(service, access_log);
     let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
+    let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
     greet(config, &place);
 
     let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
@@ -113,6 +114,9 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     watching.abort();
     if let Some(purging) = purging {
         purging.abort();
+    }
+    if let Some(notifying) = notifying {
+        notifying.finish().await;
     }
     if let Some(writing) = writing {
         writing.finish();

@@ -93,7 +93,7 @@ impl EndpointCounts {
         }
     }
 
-    fn snapshot(&self, endpoint: &str, pending: u64) -> EndpointSnapshot {
+    pub(super) fn snapshot(&self, endpoint: &str, pending: u64) -> EndpointSnapshot {
         let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         EndpointSnapshot {

@@ -1,10 +1,17 @@
 //! Events to test with.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use registry_core::{Algorithm, Caller, Digest, Event, EventAction, RequestOrigin};
+
+use super::Endpoint;
+use super::counts::EndpointSnapshot;
+use super::filter::Filter;
+use super::spool::{Bounds, Spool};
+use crate::config::EndpointConfig;
 
 /// 2026-11-24T12:21:05Z
 pub(super) fn time() -> SystemTime {
@@ -42,4 +49,32 @@ pub(super) fn manifest(action: EventAction) -> Event {
     event.tag = Some("v1".parse().unwrap());
     event.manifest = Some(manifest);
     event
+}
+
+/// Of an endpoint that ignores these actions.
+pub(super) fn endpoint_config(ignored: &[&str]) -> EndpointConfig {
+    EndpointConfig {
+        name: "a".into(),
+        url: "http://127.0.0.1/".parse().unwrap(),
+        headers: http::HeaderMap::new(),
+        timeout: Duration::from_secs(1),
+        threshold: 1,
+        backoff: Duration::from_secs(1),
+        ignored_media_types: HashSet::new(),
+        ignored_actions: ignored.iter().map(|action| (*action).to_owned()).collect(),
+    }
+}
+
+/// An endpoint that ignores these actions and has room in memory for a thousand events.
+pub(super) fn endpoint(ignored: &[&str]) -> Endpoint {
+    let config = endpoint_config(ignored);
+    let spool = Arc::new(Spool::in_memory(Bounds { events: 1000, bytes: 100_000_000 }));
+    Endpoint { name: config.name.clone(), filter: Filter::new(&config), spool, counts: Arc::default() }
+}
+
+impl Endpoint {
+    /// Its numbers.
+    pub(super) fn counted(&self) -> EndpointSnapshot {
+        self.counts.snapshot(&self.name, self.spool.pending())
+    }
 }

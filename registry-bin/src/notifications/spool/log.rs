@@ -79,7 +79,7 @@ impl Log {
         all - self.offset
     }
 
-    /// Adds an event. It survives the end of the process from here on, and a power cut after the next [`sync`](Self::sync).
+    /// Adds an event. It survives the end of the process from here on, and a power cut when it is synchronised.
     pub(super) fn append(&mut self, notice: &[u8]) -> io::Result<()> {
         let mut file = match self.writing.take() {
             Some(file) if self.segments.back().is_some_and(|last| last.bytes < SEGMENT_BYTES) => file,
@@ -107,16 +107,16 @@ impl Log {
         Ok(file)
     }
 
-    /// Makes what was added survive a power cut.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// Files to synchronise, so that what was added survives a power cut.
+    pub(super) fn unsynced(&mut self) -> io::Result<Vec<File>> {
+        let mut files = Vec::new();
         if let Some(file) = &self.writing {
-            file.sync_data()?;
+            files.push(file.try_clone()?);
         }
-        if self.has_new_file {
-            File::open(&self.folder)?.sync_all()?;
-            self.has_new_file = false;
+        if std::mem::take(&mut self.has_new_file) {
+            files.push(File::open(&self.folder)?);
         }
-        Ok(())
+        Ok(files)
     }
 
     /// The first event that is not delivered. What cannot be read any more is given up, with the rest of its file.

@@ -5,8 +5,10 @@ mod record;
 mod segment;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -27,6 +29,8 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Spool {
     kept: Mutex<Kept>,
+    /// How many events there are, for those who must not wait for the disk.
+    pending: AtomicU64,
     bounds: Bounds,
     more: Notify,
 }
@@ -63,7 +67,8 @@ impl Spool {
     }
 
     fn new(kept: Kept, bounds: Bounds) -> Self {
-        Self { kept: Mutex::new(kept), bounds, more: Notify::new() }
+        let pending = kept.sizes().0.into();
+        Self { kept: Mutex::new(kept), pending, bounds, more: Notify::new() }
     }
 
     /// Adds an event. Blocks for a write to a file.
@@ -87,6 +92,7 @@ impl Spool {
                 *bytes += added;
             }
         }
+        self.tell_pending(&kept);
         self.more.notify_one();
         Ok(())
     }
@@ -96,10 +102,12 @@ impl Spool {
     /// # Errors
     /// If the system refuses.
     pub(super) fn sync(&self) -> io::Result<()> {
-        match &mut *self.lock() {
-            Kept::InFiles(log) => log.sync(),
-            Kept::InMemory { .. } => Ok(()),
-        }
+        let files = match &mut *self.lock() {
+            Kept::InFiles(log) => log.unsynced()?,
+            Kept::InMemory { .. } => Vec::new(),
+        };
+        // Not under the lock: it takes as long as the disk likes.
+        files.iter().try_for_each(File::sync_all)
     }
 
     /// The first event, which stays. Blocks for a read from a file.
@@ -107,10 +115,14 @@ impl Spool {
     /// # Errors
     /// If the file cannot be read at the moment. One that is damaged is given up.
     pub(super) fn first(&self) -> io::Result<Option<Bytes>> {
-        match &mut *self.lock() {
-            Kept::InFiles(log) => Ok(log.first()?.map(Bytes::from)),
-            Kept::InMemory { notices, .. } => Ok(notices.front().cloned()),
-        }
+        let mut kept = self.lock();
+        let first = match &mut *kept {
+            Kept::InFiles(log) => log.first()?.map(Bytes::from),
+            Kept::InMemory { notices, .. } => notices.front().cloned(),
+        };
+        // Some may have been given up.
+        self.tell_pending(&kept);
+        Ok(first)
     }
 
     /// Takes the first event away, which is `notice`: it is delivered. Blocks for a write to a file.
@@ -118,24 +130,31 @@ impl Spool {
     /// # Errors
     /// If this cannot be noted down. It is away all the same, but may come again after a restart.
     pub(super) fn done(&self, notice: &Bytes) -> io::Result<()> {
-        match &mut *self.lock() {
+        let mut kept = self.lock();
+        let done = match &mut *kept {
             Kept::InFiles(log) => log.done(notice),
             Kept::InMemory { notices, bytes } => {
                 notices.pop_front();
                 *bytes -= record::bytes_of(notice);
                 Ok(())
             }
-        }
+        };
+        self.tell_pending(&kept);
+        done
     }
 
     /// How many events there are.
     pub(super) fn pending(&self) -> u64 {
-        self.lock().sizes().0
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Waits until an event was added since the last call.
     pub(super) async fn added(&self) {
         self.more.notified().await;
+    }
+
+    fn tell_pending(&self, kept: &Kept) {
+        self.pending.store(kept.sizes().0, Ordering::Relaxed);
     }
 
     /// Whoever panicked with the lock left what is on disk as it was.

@@ -194,6 +194,11 @@ async fn who_waits_is_told() {
         spool.added().await;
         spool.first().unwrap().unwrap()
     };
-    let adding = async { deliver(&spool, 1).len() + { add(&spool, "two"); 0 } };
+    let adding = async {
+        deliver(&spool, 1).len() + {
+            add(&spool, "two");
+            0
+        }
+    };
     assert_eq!(tokio::join!(waiting, adding), ("two".into(), 1));
 }
