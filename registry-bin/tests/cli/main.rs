@@ -6,6 +6,7 @@ mod debug;
 mod health;
 mod lifecycle;
 mod logins;
+mod notifications;
 mod program;
 mod push_pull;
 mod refusals;
