@@ -135,7 +135,7 @@ impl<'a> Manifests<'a> {
     }
 
     /// Tells of a push: once for each tag, and of one without tags all the same.
-    fn tell_push(&self, digest: &Digest, document: &Document, content: &Bytes, tags: &[Tag]) {
+    fn tell_push(self, digest: &Digest, document: &Document, content: &Bytes, tags: &[Tag]) {
         let tags = tags.iter().cloned().map(Some);
         let untagged = (tags.len() == 0).then_some(None);
         for tag in tags.chain(untagged) {

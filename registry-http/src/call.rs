@@ -70,10 +70,16 @@ impl Call {
             address: self.client_address().unwrap_or_default(),
             host: host.unwrap_or_default().to_owned(),
             method: self.method.to_string(),
-            user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
+            user_agent: self.user_agent(),
             root: self.root.as_str().to_owned(),
         };
         Caller { principal: principal.name().map(str::to_owned), request: Some(request) }
+    }
+
+    /// What the client calls itself, in whatever letters.
+    fn user_agent(&self) -> String {
+        let value = self.headers.get(USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        String::from_utf8_lossy(value).into_owned()
     }
 
     /// The address of the registry as this client knows it, without a path; `None` if it did not say.
