@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A descriptor of the OCI image specification, in the order of Go's fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,16 +12,16 @@ pub(super) struct Reference {
     media_type: String,
     digest: String,
     size: i64,
-    #[serde(default, skip_serializing_if = "is_empty_list")]
-    urls: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_empty_map")]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "is_empty_text")]
-    data: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    urls: Vec<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    data: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     platform: Option<Platform>,
-    #[serde(default, skip_serializing_if = "is_empty_text")]
-    artifact_type: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    artifact_type: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +30,27 @@ struct Platform {
     architecture: String,
     #[serde(default)]
     os: String,
-    #[serde(default, rename = "os.version", skip_serializing_if = "is_empty_text")]
-    os_version: Option<String>,
-    #[serde(default, rename = "os.features", skip_serializing_if = "is_empty_list")]
-    os_features: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_empty_text")]
-    variant: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        rename = "os.version",
+        skip_serializing_if = "String::is_empty"
+    )]
+    os_version: String,
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        rename = "os.features",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    os_features: Vec<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    variant: String,
+}
+
+/// As Go reads it.
+fn null_as_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Deserialize)]
@@ -43,18 +58,6 @@ struct Manifest {
     config: Option<Reference>,
     layers: Option<Vec<Reference>>,
     manifests: Option<Vec<Reference>>,
-}
-
-fn is_empty_text(text: &Option<String>) -> bool {
-    text.as_deref().is_none_or(str::is_empty)
-}
-
-fn is_empty_list(list: &Option<Vec<String>>) -> bool {
-    list.as_deref().is_none_or(<[String]>::is_empty)
-}
-
-fn is_empty_map(map: &Option<BTreeMap<String, String>>) -> bool {
-    map.as_ref().is_none_or(BTreeMap::is_empty)
 }
 
 /// The configuration and the layers of an image, or the manifests of an index; none if the bytes cannot be read.

@@ -55,13 +55,13 @@ impl Http {
 impl Transport for Http {
     async fn send(&self, notice: Bytes) -> Result<StatusCode, Unanswered> {
         let answered = self.client.post(self.url.clone()).body(notice).send().await;
-        answered.map(|answer| answer.status()).map_err(|error| unanswered(error.without_url()))
+        answered.map(|answer| answer.status()).map_err(|error| unanswered(&error.without_url()))
     }
 }
 
-fn unanswered(error: reqwest::Error) -> Unanswered {
+fn unanswered(error: &reqwest::Error) -> Unanswered {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
