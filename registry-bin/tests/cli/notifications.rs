@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use registry_core::{Algorithm, Digest};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -19,30 +22,45 @@ struct Told {
     id: String,
     action: String,
     digest: String,
+    url: String,
 }
 
-/// Answers every request with 200, one after the other.
+/// Answers every request with 200, one after the other, while it is up; else it hangs up.
 #[derive(Debug)]
-struct Hook(Receiver<(String, Told)>);
+struct Hook {
+    address: String,
+    is_up: Arc<AtomicBool>,
+    told: Receiver<(String, Told)>,
+}
 
 impl Hook {
-    fn listen(listener: TcpListener) -> Self {
-        let (sender, receiver) = mpsc::channel();
+    fn new(is_up: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let is_up = Arc::new(AtomicBool::new(is_up));
+        let (sender, told) = mpsc::channel();
+        let up = Arc::clone(&is_up);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let Some(told) = answer(&mut stream.unwrap()) else { continue };
-                if sender.send(told).is_err() {
+                if up.load(Ordering::SeqCst)
+                    && let Some(told) = answer(&mut stream.unwrap())
+                    && sender.send(told).is_err()
+                {
                     return;
                 }
             }
         });
-        Self(receiver)
+        Self { address, is_up, told }
+    }
+
+    fn come_up(&self) {
+        self.is_up.store(true, Ordering::SeqCst);
     }
 
     /// The next event, with the head of its request.
     #[track_caller]
     fn next(&self) -> (String, Told) {
-        self.0.recv_timeout(PATIENCE).expect("an event")
+        self.told.recv_timeout(PATIENCE).expect("an event")
     }
 }
 
@@ -64,12 +82,13 @@ fn answer(stream: &mut TcpStream) -> Option<(String, Told)> {
     let value: serde_json::Value = serde_json::from_str(&body).unwrap();
     let event = &value["events"][0];
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let told =
-        Told { id: text(&event["id"]), action: text(&event["action"]), digest: text(&event["target"]["digest"]) };
-    Some((head, told))
+    let target = &event["target"];
+    let (digest, url) = (text(&target["digest"]), text(&target["url"]));
+    Some((head, Told { id: text(&event["id"]), action: text(&event["action"]), digest, url }))
 }
 
-fn serve(folder: &TempDir, hook: &str) -> Server {
+fn serve(folder: &TempDir, hook: &Hook) -> Server {
+    let hook = &hook.address;
     let config = format!(
         "
 version: 0.1
@@ -108,10 +127,7 @@ fn wait_for_spool(folder: &TempDir, events: usize) {
 #[test]
 fn events_survive_a_kill_while_nobody_listens() {
     let folder = tempfile::tempdir().unwrap();
-    // Reserves a port where nobody listens for now: connections are refused once this is dropped.
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hook = reserved.local_addr().unwrap().to_string();
-    drop(reserved);
+    let hook = Hook::new(false);
 
     let mut pushed = Vec::new();
     for round in 0..3 {
@@ -130,10 +146,10 @@ fn events_survive_a_kill_while_nobody_listens() {
     }
 
     let mut server = serve(&folder, &hook);
-    let listening = Hook::listen(TcpListener::bind(&hook).unwrap());
+    hook.come_up();
     let mut ids = HashSet::new();
     for digest in &pushed {
-        let (head, told) = listening.next();
+        let (head, told) = hook.next();
         assert_eq!((told.action.as_str(), &told.digest), ("push", digest));
         assert!(ids.insert(told.id), "an event came twice");
         assert!(head.starts_with("POST /events HTTP/1.1\r\n") && head.contains("\r\nx-token: header-secret"), "{head}");
@@ -141,32 +157,56 @@ fn events_survive_a_kill_while_nobody_listens() {
 
     // The next one is delivered at once, and a restart brings none of them again.
     let last = Repository { server: &server, name: "lib/app" }.push(b"last");
-    assert_eq!(listening.next().1.digest, last.to_string());
+    assert_eq!(hook.next().1.digest, last.to_string());
     server.signal(Signal::TERM);
     assert_eq!(server.end().code(), Some(0));
     let server = serve(&folder, &hook);
     let behind = Repository { server: &server, name: "lib/app" }.push(b"behind");
-    assert_eq!(listening.next().1.digest, behind.to_string());
+    assert_eq!(hook.next().1.digest, behind.to_string());
 }
 
 #[test]
 fn what_happens_just_before_the_end_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hook = reserved.local_addr().unwrap().to_string();
-    drop(reserved);
+    let hook = Hook::new(false);
     let mut server = serve(&folder, &hook);
     let digest = Repository { server: &server, name: "a" }.push(b"x");
     server.signal(Signal::TERM);
     assert_eq!(server.end().code(), Some(0));
 
-    let listening = Hook::listen(TcpListener::bind(&hook).unwrap());
+    hook.come_up();
     let server = serve(&folder, &hook);
-    assert_eq!(listening.next().1.digest, digest.to_string());
+    assert_eq!(hook.next().1.digest, digest.to_string());
     // The endpoint does not see what it ignores.
     request(&server.address, &format!("GET /v2/a/blobs/{digest}"), &[], b"");
     let other = Repository { server: &server, name: "a" }.push(b"y");
-    assert_eq!(listening.next().1.digest, other.to_string());
+    assert_eq!(hook.next().1.digest, other.to_string());
+}
+
+#[test]
+fn addresses_are_those_that_clients_are_told() {
+    let hook = Hook::new(true);
+    for (http, root) in [
+        ("prefix: /p", None),
+        ("relativeurls: true", Some("")),
+        ("host: 'https://registry.example.com/x'", Some("https://registry.example.com/x")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "{{version: 0.1, storage: inmemory, http: {{addr: '127.0.0.1:0', {http}}}, \
+             notifications: {{endpoints: [{{name: a, url: 'http://{}'}}]}}}}",
+            hook.address
+        );
+        let server = Program::in_folder(&folder).config(&config).serve();
+        let digest = Digest::of(Algorithm::Sha256, b"x");
+        let (prefix, root) = match root {
+            Some(root) => ("", root.to_owned()),
+            None => ("/p", format!("http://{}/p", server.address)),
+        };
+        let line = format!("POST {prefix}/v2/a/blobs/uploads/?digest={digest}");
+        assert_eq!(request(&server.address, &line, &[], b"x").status, 201);
+        assert_eq!(hook.next().1.url, format!("{root}/v2/a/blobs/{digest}"));
+    }
 }
 
 #[test]
