@@ -51,7 +51,7 @@ pub use credentials::{Credentials, Password};
 pub use error::{AuthenticationError, AuthorizationError, Source};
 pub use grants::{Granted, GrantedOrAnonymous, Grants};
 pub use htpasswd::{
-    Htpasswd, HtpasswdBuilder, HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line,
+    Htpasswd, HtpasswdBuilder, HtpasswdLineError, HtpasswdStats, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line,
 };
 pub use pattern::{ParsePatternError, RepositoryPattern};
 pub use policy::{Policy, Rule, Subject};

@@ -2,6 +2,7 @@
 
 mod cache;
 mod file;
+mod stats;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,6 +17,8 @@ use tokio::sync::Semaphore;
 use self::cache::Cache;
 use self::file::MAX_PASSWORD_BYTES;
 pub use self::file::{HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line};
+use self::stats::Counts;
+pub use self::stats::HtpasswdStats;
 use crate::{Asked, AuthenticationError, Authenticator, Challenge, Credentials, Principal, Shortfall};
 
 /// Logins by the users of a password file, with bcrypt.
@@ -47,6 +50,8 @@ pub struct Htpasswd {
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: usize,
+    concurrency: usize,
+    counts: Counts,
 }
 
 /// Puts a [`Htpasswd`] together.
@@ -109,6 +114,8 @@ impl HtpasswdBuilder {
             running: Arc::new(Semaphore::new(self.concurrency)),
             waiting: AtomicUsize::new(0),
             queue: self.queue,
+            concurrency: self.concurrency,
+            counts: Counts::default(),
         }
     }
 }
@@ -135,6 +142,13 @@ impl Htpasswd {
         self.cache.clear();
     }
 
+    /// How busy it is, and was.
+    #[must_use]
+    pub fn stats(&self) -> HtpasswdStats {
+        let running = self.concurrency.saturating_sub(self.running.available_permits());
+        self.counts.stats(running, self.waiting.load(Ordering::Relaxed))
+    }
+
     fn users(&self) -> Arc<HtpasswdUsers> {
         Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -145,8 +159,10 @@ impl Htpasswd {
         // A remembered code has the hash in it, so that of a user who was removed meanwhile is never looked up again.
         let code = hash.map(|hash| self.cache.code(user, password, hash));
         if code.is_some_and(|code| self.cache.has(&code, self.clock.now())) {
+            self.counts.remembered();
             return Ok(true);
         }
+        self.counts.forgotten();
         let Some(against) = hash.or(users.stand_in()) else { return Ok(false) };
         let matches = self.verify(password, against).await?;
         // What bcrypt leaves out must not be left out of the password.
@@ -159,10 +175,13 @@ impl Htpasswd {
 
     async fn verify(&self, password: &str, hash: &str) -> Result<bool, AuthenticationError> {
         let permit = {
-            let _waiting = Waiting::enter(&self.waiting, self.queue + self.running.available_permits())?;
+            let places = self.queue + self.running.available_permits();
+            let waiting = Waiting::enter(&self.waiting, places);
+            let _waiting = waiting.inspect_err(|_| self.counts.turned_away())?;
             let permit = Arc::clone(&self.running).acquire_owned().await;
             permit.map_err(|error| AuthenticationError::Unavailable(error.into()))?
         };
+        self.counts.checked();
         let (password, hash) = (password.to_owned(), hash.to_owned());
         let checked = self.blocking.run(move || {
             // Also when nobody waits for the answer any more, the processor is taken until here.
@@ -219,169 +238,4 @@ impl fmt::Debug for Htpasswd {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
-    use std::time::SystemTime;
-
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    use super::*;
-
-    /// Counts the checks, and holds them back if told to.
-    #[derive(Default)]
-    struct Held {
-        count: AtomicUsize,
-        hold: bool,
-        work: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
-    }
-
-    impl fmt::Debug for Held {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("Held")
-        }
-    }
-
-    impl Blocking for Held {
-        fn execute(&self, work: Box<dyn FnOnce() + Send>) {
-            self.count.fetch_add(1, Ordering::Relaxed);
-            if self.hold { self.work.lock().unwrap().push_back(work) } else { work() }
-        }
-    }
-
-    #[derive(Debug)]
-    struct Settable(Mutex<SystemTime>);
-
-    impl Clock for Settable {
-        fn now(&self) -> SystemTime {
-            *self.0.lock().unwrap()
-        }
-    }
-
-    fn users(names: &[&str]) -> HtpasswdUsers {
-        let lines: Vec<_> = names.iter().map(|name| htpasswd_line(name, "secret", 4).unwrap()).collect();
-        HtpasswdUsers::parse(&lines.join("\n")).0
-    }
-
-    fn credentials(user: &str, password: &str) -> Credentials {
-        Credentials::parse(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).unwrap()
-    }
-
-    async fn login(logins: &Htpasswd, user: &str, password: &str) -> Result<Principal, AuthenticationError> {
-        logins.authenticate(Some(&credentials(user, password))).await
-    }
-
-    #[tokio::test]
-    async fn good_credentials_are_checked_once() {
-        let held = Arc::new(Held::default());
-        let clock = Arc::new(Settable(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000))));
-        let builder = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _);
-        let logins = builder.clock(Arc::clone(&clock) as _).cache_ttl(Duration::from_secs(10)).build();
-        for _ in 0..3 {
-            assert_eq!(login(&logins, "ann", "secret").await.unwrap(), Principal::named("ann"));
-        }
-        assert_eq!(held.count.load(Ordering::Relaxed), 1);
-        *clock.0.lock().unwrap() += Duration::from_secs(10);
-        assert!(login(&logins, "ann", "secret").await.is_ok());
-        assert_eq!(held.count.load(Ordering::Relaxed), 2);
-        // A clock that was set back makes nothing last longer.
-        *clock.0.lock().unwrap() -= Duration::from_secs(100);
-        assert!(login(&logins, "ann", "secret").await.is_ok());
-        assert_eq!(held.count.load(Ordering::Relaxed), 3);
-    }
-
-    #[tokio::test]
-    async fn wrong_ones_cost_a_check_each_and_so_do_strangers() {
-        let held = Arc::new(Held::default());
-        let logins = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _).build();
-        for (user, password) in [("ann", "wrong"), ("ann", "wrong"), ("bob", "secret"), ("ann", "")] {
-            let refused = login(&logins, user, password).await;
-            assert!(matches!(refused, Err(AuthenticationError::Rejected)), "{user} {password}: {refused:?}");
-        }
-        assert_eq!(held.count.load(Ordering::Relaxed), 4);
-        let bearer = Credentials::parse("Bearer x").unwrap();
-        assert!(matches!(logins.authenticate(Some(&bearer)).await, Err(AuthenticationError::Rejected)));
-        assert!(matches!(logins.authenticate(None).await, Err(AuthenticationError::Missing)));
-    }
-
-    #[tokio::test]
-    async fn nothing_is_cut_off_a_long_password() {
-        let long = "x".repeat(72);
-        let (users, _) = HtpasswdUsers::parse(&htpasswd_line("ann", &long, 4).unwrap());
-        let logins = Htpasswd::builder("r", users).build();
-        assert!(login(&logins, "ann", &long).await.is_ok());
-        assert!(matches!(login(&logins, "ann", &format!("{long}y")).await, Err(AuthenticationError::Rejected)));
-    }
-
-    #[tokio::test]
-    async fn whoever_is_removed_is_out_and_whoever_changes_is_new() {
-        let logins = Htpasswd::builder("r", users(&["ann", "bob"])).build();
-        assert!(login(&logins, "ann", "secret").await.is_ok() && login(&logins, "bob", "secret").await.is_ok());
-        let line = htpasswd_line("bob", "other", 4).unwrap();
-        logins.reload(HtpasswdUsers::parse(&line).0);
-        for (user, password, good) in [("ann", "secret", false), ("bob", "secret", false), ("bob", "other", true)] {
-            assert_eq!(login(&logins, user, password).await.is_ok(), good, "{user}");
-        }
-        logins.reload(HtpasswdUsers::default());
-        assert!(matches!(login(&logins, "bob", "other").await, Err(AuthenticationError::Rejected)));
-    }
-
-    #[tokio::test]
-    async fn a_check_that_began_before_a_reload_lets_nobody_back_in() {
-        let held = Arc::new(Held { hold: true, ..Held::default() });
-        let logins = Arc::new(Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _).build());
-        let early = tokio::spawn({
-            let logins = Arc::clone(&logins);
-            async move { login(&logins, "ann", "secret").await }
-        });
-        while held.count.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        logins.reload(users(&["bob"]));
-        let work = held.work.lock().unwrap().pop_front().unwrap();
-        work();
-        assert!(early.await.unwrap().is_ok(), "it began while ann was known");
-        let late = tokio::spawn(async move { login(&logins, "ann", "secret").await });
-        while held.count.load(Ordering::Relaxed) == 1 {
-            tokio::task::yield_now().await;
-        }
-        let work = held.work.lock().unwrap().pop_front().unwrap();
-        work();
-        assert!(matches!(late.await.unwrap(), Err(AuthenticationError::Rejected)));
-    }
-
-    #[tokio::test]
-    async fn a_flood_is_busy_and_those_who_gave_up_take_no_place() {
-        let held = Arc::new(Held { hold: true, ..Held::default() });
-        let builder = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _);
-        let logins = Arc::new(builder.concurrency(1).queue(1).build());
-        let spawn = || {
-            let logins = Arc::clone(&logins);
-            tokio::spawn(async move { login(&logins, "ann", "wrong").await })
-        };
-        let (first, second) = (spawn(), spawn());
-        while logins.waiting.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(login(&logins, "ann", "wrong").await, Err(AuthenticationError::Busy)));
-        second.abort();
-        assert!(second.await.unwrap_err().is_cancelled());
-        assert_eq!(logins.waiting.load(Ordering::Relaxed), 0);
-        let third = spawn();
-        while logins.waiting.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        for task in [first, third] {
-            let work = loop {
-                if let Some(work) = held.work.lock().unwrap().pop_front() {
-                    break work;
-                }
-                tokio::task::yield_now().await;
-            };
-            work();
-            assert!(matches!(task.await.unwrap(), Err(AuthenticationError::Rejected)));
-        }
-        assert_eq!(held.count.load(Ordering::Relaxed), 2);
-    }
-}
+mod tests;
