@@ -23,6 +23,7 @@ use crate::certificates::{Certificates, CertificatesError};
 use crate::config::S3Config;
 use crate::config::{AuthConfig, Config, Driver, Durability};
 use crate::logins::Logins;
+use crate::metrics::Metrics;
 use crate::notifications::{self, NotificationsError};
 use crate::tokens::{Tokens, TokensError};
 use crate::watch::Watched;
@@ -67,6 +68,9 @@ pub enum AssembleError {
     /// Nobody can be told what happens.
     #[error(transparent)]
     Notifications(#[from] NotificationsError),
+    /// The numbers of the storage are there already.
+    #[error("the storage cannot be counted")]
+    Metrics(#[from] prometheus::Error),
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -80,11 +84,11 @@ pub enum AssembleError {
     Capability(#[from] registry_storage::MissingCapability),
 }
 
-/// Opens the storage, claims it, and puts a registry over it.
+/// Opens the storage, claims it, and puts a registry over it. What is asked of it is counted, if there are numbers.
 ///
 /// # Errors
 /// If the storage cannot be opened, or another server has it.
-pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
+pub async fn registry(config: &Config, metrics: Option<&Metrics>) -> Result<Assembled, AssembleError> {
     let (storage, lock): (Arc<dyn Storage>, _) = match &config.storage.driver {
         Driver::Filesystem { root, durability } => {
             let (storage, lock) = filesystem(root, *durability).await?;
@@ -93,6 +97,10 @@ pub async fn registry(config: &Config) -> Result<Assembled, AssembleError> {
         Driver::InMemory => (Arc::new(Memory::new()), None),
         #[cfg(feature = "s3")]
         Driver::S3(config) => (Arc::new(bucket(config)?), None),
+    };
+    let storage = match metrics {
+        Some(metrics) => metrics.count_storage(storage, &config.storage.driver)?,
+        None => storage,
     };
     let notifications = prepare_notifications(config).await?;
     let mut builder = Registry::builder(Arc::clone(&storage))
@@ -211,7 +219,7 @@ fn authorizer(config: &Config) -> Arc<dyn Authorizer> {
 
 /// Puts the HTTP API over a registry.
 #[must_use]
-pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistryService {
+pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Option<&Metrics>) -> RegistryService {
     let mut builder = registry_http::service(registry)
         .authenticator(Arc::clone(&doors.authenticator))
         .authorizer(authorizer(config))
@@ -240,6 +248,9 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config) -> RegistrySe
     }
     if let Some(host) = &config.http.host {
         builder = builder.external_url(host.clone());
+    }
+    if let Some(metrics) = metrics {
+        builder = builder.metrics(metrics.http());
     }
     builder.build()
 }

@@ -26,6 +26,8 @@ pub mod listen;
 #[doc(hidden)]
 pub mod logins;
 #[doc(hidden)]
+pub mod metrics;
+#[doc(hidden)]
 pub mod notifications;
 #[doc(hidden)]
 pub mod schedule;

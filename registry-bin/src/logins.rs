@@ -5,10 +5,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use registry_auth::{Htpasswd, HtpasswdUsers, htpasswd_line};
+use registry_core::{Clock as _, SystemClock};
 
 /// The user of a file that was made here, as Distribution names it.
 const DEFAULT_USER: &str = "docker";
@@ -21,6 +24,9 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Logins {
     path: PathBuf,
     htpasswd: Arc<Htpasswd>,
+    reload_failed: AtomicBool,
+    /// In seconds since 1970.
+    loaded_at: AtomicU64,
 }
 
 impl Logins {
@@ -39,7 +45,12 @@ impl Logins {
         }
         let concurrency = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         let htpasswd = Htpasswd::builder(realm, users).concurrency(concurrency).build();
-        Ok(Self { path: path.to_owned(), htpasswd: Arc::new(htpasswd) })
+        Ok(Self {
+            path: path.to_owned(),
+            htpasswd: Arc::new(htpasswd),
+            reload_failed: AtomicBool::new(false),
+            loaded_at: AtomicU64::new(now()),
+        })
     }
 
     /// Who checks passwords.
@@ -54,15 +65,35 @@ impl Logins {
         &self.path
     }
 
+    /// Whether the file, when it was last read, could not be taken over.
+    #[must_use]
+    pub fn reload_failed(&self) -> bool {
+        self.reload_failed.load(Ordering::Relaxed)
+    }
+
+    /// When the file was last taken over, in seconds since 1970.
+    #[must_use]
+    pub fn loaded_at(&self) -> u64 {
+        self.loaded_at.load(Ordering::Relaxed)
+    }
+
     /// Takes over what the file says now. What cannot be read, or holds lines and not one of them good, leaves the
     /// users as they were.
     pub fn reload(&self) {
+        let succeeded = self.take_over();
+        self.reload_failed.store(!succeeded, Ordering::Relaxed);
+        if succeeded {
+            self.loaded_at.store(now(), Ordering::Relaxed);
+        }
+    }
+
+    fn take_over(&self) -> bool {
         let text = match read(&self.path) {
             Ok(text) => text,
             Err(error) => {
                 let path = self.path.display();
                 tracing::error!(%error, %path, "the password file cannot be read; the users stay as they were");
-                return;
+                return false;
             }
         };
         let (fresh, skipped) = HtpasswdUsers::parse(&text);
@@ -70,12 +101,18 @@ impl Logins {
         if fresh.is_empty() && !skipped.is_empty() {
             let path = self.path.display();
             tracing::error!(%path, "the password file has no line that can be used; the users stay as they were");
-            return;
+            return false;
         }
         let users = fresh.len();
         self.htpasswd.reload(fresh);
         tracing::info!(users, path = %self.path.display(), "the password file was read again");
+        true
     }
+}
+
+/// In seconds since 1970.
+fn now() -> u64 {
+    SystemClock.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn users(path: &Path, text: &str) -> HtpasswdUsers {

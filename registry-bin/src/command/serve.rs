@@ -19,12 +19,13 @@ use tokio::task::JoinSet;
 
 use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged, Writing};
-use crate::assemble::{self, Assembled};
+use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
 use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
 use crate::debug::Debugging;
 use crate::health::{Check, Gated, Health, ProbeError};
 use crate::listen::{self, Listening, Place};
+use crate::metrics::Metrics;
 use crate::{descriptors, schedule, telemetry, watch};
 
 /// How long the program waits at its end for work that blocks, such as a write to the disk.
@@ -65,7 +66,9 @@ fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
 /// Serves until the end, and gives what must outlive the runtime.
 async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
-    let Assembled { registry, storage, notifications, lock } = assemble::registry(config).await?;
+    let metrics = metrics(config)?;
+    let Assembled { registry, storage, notifications, lock } =
+        assemble::registry(config, metrics.as_deref()).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
@@ -78,9 +81,12 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     // All of it ends when this is dropped.
     let mut background = JoinSet::new();
     watch_health(config, &storage, &health, &mut background)?;
-    debug(config, &health, &mut background).await?;
+    if let Some(metrics) = &metrics {
+        tell(metrics, &doors, &health, place.is_exposed() && is_open(config))?;
+    }
+    debug(config, &health, metrics.clone(), &mut background).await?;
     let (access_log, writing) = access_log(config)?;
-    let service = Gated::new(assemble::service(registry.clone(), &doors, config), health);
+    let service = Gated::new(assemble::service(registry.clone(), &doors, config, metrics.as_deref()), health);
     let service = AccessLogged::new(service, access_log);
     let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
@@ -137,10 +143,28 @@ fn watch_health(
     Ok(())
 }
 
+/// The numbers, if anybody can ask for them.
+fn metrics(config: &Config) -> prometheus::Result<Option<Arc<Metrics>>> {
+    let wanted = config.http.debug.as_ref().is_some_and(|debug| debug.metrics_path.is_some());
+    wanted.then(|| Metrics::new().map(Arc::new)).transpose()
+}
+
+/// Adds the numbers of what this server has.
+fn tell(metrics: &Metrics, doors: &Doors, health: &Health, is_open: bool) -> prometheus::Result<()> {
+    metrics.tell_open(is_open);
+    metrics.tell_health(health.clone())?;
+    doors.watched.logins.as_ref().map_or(Ok(()), |logins| metrics.count_logins(logins))
+}
+
 /// Begins to tell those who run the server how it does, if the configuration has a place for that.
-async fn debug(config: &Config, health: &Health, background: &mut JoinSet<()>) -> Result<(), Box<dyn Error>> {
+async fn debug(
+    config: &Config,
+    health: &Health,
+    metrics: Option<Arc<Metrics>>,
+    background: &mut JoinSet<()>,
+) -> Result<(), Box<dyn Error>> {
     let Some(debug) = &config.http.debug else { return Ok(()) };
-    let debugging = Debugging::new(debug, health.clone(), None);
+    let debugging = Debugging::new(debug, health.clone(), metrics.map(|metrics| metrics as _));
     let listening = debugging.listen(debug).await;
     background
         .spawn(listening.map_err(|error| format!("cannot listen on {} (http.debug.addr): {error}", debug.listen))?);

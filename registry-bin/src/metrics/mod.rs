@@ -1,0 +1,145 @@
+//! Numbers for Prometheus: which there are, and their text.
+
+mod logins;
+mod process;
+mod read;
+mod storage;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use registry_core::storage::{Observed, Storage};
+use registry_http::HttpMetrics;
+
+pub use read::{Read, as_float};
+
+use crate::config::Driver;
+use crate::debug::Numbers;
+use crate::health::Health;
+use crate::logins::Logins;
+use storage::StorageActions;
+
+/// The numbers of one server.
+pub struct Metrics {
+    registry: Registry,
+    http: HttpMetrics,
+    open: IntGauge,
+}
+
+impl Metrics {
+    /// Those that every server has.
+    ///
+    /// # Errors
+    /// If two of them have one name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let http = HttpMetrics::register(&registry)?;
+        let open = IntGauge::new(
+            "registry_open_without_login",
+            "Whether anybody who reaches this server over a network may do everything.",
+        )?;
+        registry.register(Box::new(open.clone()))?;
+        let build = Opts::new("registry_build_info", "The version of the server.");
+        let build = IntGaugeVec::new(build, &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(process::numbers()?))?;
+        Ok(Self { registry, http, open })
+    }
+
+    /// Adds further numbers.
+    ///
+    /// # Errors
+    /// If there are some of these names already.
+    pub fn register(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
+        self.registry.register(collector)
+    }
+
+    /// Those of the HTTP service.
+    #[must_use]
+    pub fn http(&self) -> HttpMetrics {
+        self.http.clone()
+    }
+
+    /// The same storage, whose operations are counted from now on.
+    ///
+    /// # Errors
+    /// If a storage is counted already.
+    pub fn count_storage(&self, storage: Arc<dyn Storage>, driver: &Driver) -> prometheus::Result<Arc<dyn Storage>> {
+        let actions = StorageActions::register(&self.registry, driver)?;
+        Ok(Arc::new(Observed::new(storage, Arc::new(actions))))
+    }
+
+    /// Counts the logins of a password file.
+    ///
+    /// # Errors
+    /// If there are others already.
+    pub fn count_logins(&self, logins: &Arc<Logins>) -> prometheus::Result<()> {
+        self.register(Box::new(logins::numbers(logins)?))
+    }
+
+    /// Tells whether nothing fails.
+    ///
+    /// # Errors
+    /// If there is another health already.
+    pub fn tell_health(&self, health: Health) -> prometheus::Result<()> {
+        let help = "Whether no health check fails; while one does, clients are refused.";
+        let read = move || Some(if health.is_healthy() { 1.0 } else { 0.0 });
+        self.register(Box::new(Read::default().gauge(Opts::new("registry_healthy", help), read)?))
+    }
+
+    /// Tells whether anybody who reaches the server over a network may do everything.
+    pub fn tell_open(&self, open: bool) {
+        self.open.set(open.into());
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Numbers for Metrics {
+    fn text(&self) -> Result<(&'static str, String), Box<dyn Error + Send + Sync>> {
+        Ok((TEXT_FORMAT, TextEncoder::new().encode_to_string(&self.registry.gather())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_core::storage::{Key, Memory};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_numbers_of_a_server() {
+        let metrics = Metrics::new().unwrap();
+        let storage = metrics.count_storage(Arc::new(Memory::new()), &Driver::InMemory).unwrap();
+        let key: Key = "a".parse().unwrap();
+        storage.stat(&key).await.unwrap();
+        assert!(storage.read(&key, 1).await.unwrap().is_none());
+        let health = Health::default();
+        metrics.tell_health(health.clone()).unwrap();
+        assert!(metrics.tell_health(health).is_err(), "one server has one health");
+        metrics.tell_open(true);
+        let (media_type, text) = metrics.text().unwrap();
+        assert!(media_type.starts_with("text/plain; version=0.0.4"), "{media_type}");
+        for line in [
+            concat!("registry_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "registry_open_without_login 1",
+            "registry_healthy 1",
+            "registry_storage_action_seconds_count{action=\"Stat\",driver=\"inmemory\"} 1",
+            "registry_storage_action_seconds_count{action=\"GetContent\",driver=\"inmemory\"} 1",
+            "registry_storage_action_seconds_count{action=\"Move\",driver=\"inmemory\"} 0",
+            "registry_storage_errors_total{action=\"Stat\",driver=\"inmemory\"} 0",
+            "registry_auth_total{result=\"ok\"} 0",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} in {text}");
+        }
+        assert!(text.contains("\nprocess_start_time_seconds "), "{text}");
+    }
+}
