@@ -78,8 +78,7 @@ impl Debugging {
     fn tell_health(&self) -> Response<ResponseBody> {
         let failing = self.health.failing();
         let status = if failing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = serde_json::Map::from_iter(failing.into_iter().map(|(name, reason)| (name, reason.into())));
-        told(status, "application/json", serde_json::Value::Object(body).to_string())
+        told(status, "application/json", serde_json::json!(failing).to_string())
     }
 }
 

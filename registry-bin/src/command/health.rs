@@ -56,12 +56,11 @@ pub(super) fn run(arguments: HealthArguments) -> ExitCode {
 }
 
 fn ask(arguments: HealthArguments) -> Result<String, String> {
-    let target = match &arguments.url {
-        Some(text) => given(text, arguments.insecure)?,
-        None => {
-            let parsed = configuration::load(arguments.config).map_err(|lines| lines.join("; "))?;
-            own(&parsed.config)?
-        }
+    let target = if let Some(text) = &arguments.url {
+        given(text, arguments.insecure)?
+    } else {
+        let parsed = configuration::load(arguments.config).map_err(|lines| lines.join("; "))?;
+        own(&parsed.config)?
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let status = runtime.block_on(status(&target, arguments.timeout)).map_err(|error| with_causes(&error))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
-use prometheus::proto::{Metric, MetricFamily};
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use registry_auth::{Anonymous, Authenticator, Basic, DecideBy, Decision};
 use registry_http::{HttpMetrics, service};
@@ -38,7 +38,7 @@ fn family(numbers: &Registry, name: &str) -> MetricFamily {
 #[track_caller]
 fn series(numbers: &Registry, name: &str, labels: &[&str]) -> Metric {
     let family = family(numbers, name);
-    let is_asked = |metric: &&Metric| metric.get_label().iter().map(|label| label.value()).eq(labels.iter().copied());
+    let is_asked = |metric: &&Metric| metric.get_label().iter().map(LabelPair::value).eq(labels.iter().copied());
     family.get_metric().iter().find(is_asked).unwrap_or_else(|| panic!("no {name} {labels:?}: {family:?}")).clone()
 }
 
