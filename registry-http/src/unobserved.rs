@@ -9,7 +9,7 @@ use crate::content::Content;
 use crate::route::Route;
 
 #[derive(Debug, Default)]
-pub(crate) struct Observer;
+pub(crate) struct Observer(());
 
 impl Observer {
     #[expect(clippy::unused_self, reason = "as `metrics` has it")]
