@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use registry_core::storage::Storage;
 use registry_core::{Blocking, TokioBlocking, layout};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -27,10 +28,10 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
 
 /// What it takes to look cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the health check of {uri} cannot be made")]
+#[error("the health check of {host} cannot be made")]
 pub struct ProbeError {
-    /// Of what, without credentials.
-    uri: String,
+    /// Of what.
+    host: String,
     #[source]
     source: reqwest::Error,
 }
@@ -44,14 +45,24 @@ pub fn probe(target: &CheckTarget, storage: &Arc<dyn Storage>) -> Result<Box<dyn
         CheckTarget::Storage => Box::new(StorageProbe(Arc::clone(storage))),
         CheckTarget::File(path) => Box::new(FileProbe(path.clone())),
         CheckTarget::Http { uri, status, headers, timeout } => {
-            let client =
-                Client::builder().timeout(*timeout).user_agent(concat!("registry/", env!("CARGO_PKG_VERSION")));
             let host = || uri.host_str().unwrap_or_default().to_owned();
-            let client = client.build().map_err(|source| ProbeError { uri: host(), source })?;
+            let client = client(uri, *timeout).map_err(|source| ProbeError { host: host(), source })?;
             Box::new(HttpProbe { client, uri: uri.clone(), status: *status, headers: headers.clone() })
         }
         CheckTarget::Tcp { addr, timeout } => Box::new(TcpProbe { addr: addr.clone(), timeout: *timeout }),
     })
+}
+
+/// A container may have no certificates to verify others by. What is asked without TLS needs none, as long as it does
+/// not lead there.
+fn client(uri: &Url, timeout: Duration) -> reqwest::Result<Client> {
+    let builder = || Client::builder().timeout(timeout).user_agent(concat!("registry/", env!("CARGO_PKG_VERSION")));
+    match builder().build() {
+        Err(_) if uri.scheme() == "http" => {
+            builder().redirect(Policy::none()).tls_danger_accept_invalid_certs(true).build()
+        }
+        built => built,
+    }
 }
 
 /// The storage answers. That nothing lies there yet is an answer.
@@ -88,12 +99,18 @@ impl Probe for FileProbe {
 }
 
 /// The other server answers as it should.
-#[derive(Debug)]
 struct HttpProbe {
     client: Client,
     uri: Url,
     status: StatusCode,
     headers: HeaderMap,
+}
+
+impl fmt::Debug for HttpProbe {
+    /// Without what is sent, and the password that an address may have.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpProbe({})", self.uri.host_str().unwrap_or_default())
+    }
 }
 
 impl Probe for HttpProbe {

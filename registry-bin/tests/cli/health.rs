@@ -111,3 +111,24 @@ fn the_check_of_a_container_finds_its_server() {
     assert!(told.contains("any free port"), "{told}");
     Program::in_folder(&folder).args(&["health", "--timeout", "soon"]).fails(2);
 }
+
+/// An image may have nothing but the program.
+#[test]
+fn no_certificates_are_needed_where_there_is_no_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = || {
+        let program = Program::in_folder(&folder).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+        program.env("REGISTRY_STORAGE", "inmemory")
+    };
+    let other = bare().env("REGISTRY_HTTP_ADDR", "127.0.0.1:0").serve();
+    let health = format!(
+        "version: 0.1\nhttp: {{addr: '127.0.0.1:0'}}\nhealth: {{http: [{{uri: 'http://{}/'}}]}}\n",
+        other.address
+    );
+    let server = bare().config(&health).serve();
+    let url = format!("http://{}", server.address);
+    let output = bare().args(&["health", "--timeout", "20s", &url]).output();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = bare().config(&health.replace("http://", "https://")).fails(1);
+    assert!(told.contains("the health check of 127.0.0.1 cannot be made"), "{told}");
+}
