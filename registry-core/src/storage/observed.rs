@@ -16,8 +16,8 @@ use crate::{Clock, SystemClock};
 
 /// Is told of every operation that ended.
 pub trait StorageObserver: fmt::Debug + Send + Sync + 'static {
-    /// An operation ended after `took`, with or without success. It is called on the path of the operation, so it
-    /// must be quick.
+    /// An operation ended after `took`. It did not succeed if the backend failed; that something is there already, or
+    /// is held by another, is an answer. This is called on the path of the operation, so it must be quick.
     fn observed(&self, kind: OperationKind, took: Duration, succeeded: bool);
 }
 
@@ -58,7 +58,7 @@ impl Telling {
     ) -> Result<T, Error> {
         let begun = self.clock.now();
         let outcome = operation.await;
-        self.observer.observed(kind, self.since(begun), outcome.is_ok());
+        self.observer.observed(kind, self.since(begun), !outcome.as_ref().is_err_and(is_failure));
         outcome
     }
 
@@ -66,6 +66,10 @@ impl Telling {
     fn since(&self, begun: SystemTime) -> Duration {
         self.clock.now().duration_since(begun).unwrap_or_default()
     }
+}
+
+fn is_failure(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { .. } | Error::Failed { .. } | Error::NoSpace { .. } | Error::Stopped(_))
 }
 
 impl fmt::Debug for Observed {
@@ -171,7 +175,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::storage::{Fault, Faulty, Memory, contract};
+    use crate::storage::{Fault, Faulty, Memory, Precondition, contract};
 
     #[derive(Debug, Default)]
     struct Told(Mutex<Vec<(OperationKind, Duration, bool)>>);
@@ -210,6 +214,8 @@ mod tests {
         let _ = storage.read(&key, 1).await;
         let _ = storage.open(&key).await;
         let _ = storage.write(&key, Bytes::new(), WriteOptions::default()).await;
+        let absent = WriteOptions { precondition: Precondition::Absent, ..WriteOptions::default() };
+        assert!(storage.write(&key, Bytes::new(), absent).await.is_err());
         let _ = storage.list(&key, None, 1).await;
         let mut staged = storage.stage(&up, StageMode::Create).await.unwrap().unwrap();
         let _ = staged.append(vec!["x".into()]).await;
@@ -227,7 +233,7 @@ mod tests {
         let told = told.0.lock().unwrap();
         let began: Vec<_> = faulty.operations().iter().map(|operation| operation.kind).collect();
         assert_eq!(told.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), began);
-        assert_eq!(began.len(), 17, "all of them");
+        assert_eq!(began.len(), 18, "all of them, one twice");
         assert!(told.iter().all(|(_, took, _)| *took == Duration::from_secs(1)), "{told:?}");
         let failed: Vec<_> = told.iter().filter(|(.., succeeded)| !succeeded).map(|(kind, ..)| *kind).collect();
         assert_eq!(failed, [OperationKind::DeleteAll]);
