@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use registry_core::{Clock, SystemClock};
 use registry_http::{ClientAuth, ClientRoots, Identity, Tls, TlsError};
 
 use crate::config::{ClientCertificates, TlsConfig};
+use crate::reloads::{Reloads, seconds};
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -24,7 +26,7 @@ pub struct Certificates {
     tls: Tls,
     /// The end of the certificate that is shown, in seconds since 1970.
     not_after: AtomicU64,
-    failed: AtomicBool,
+    reloads: Arc<Reloads>,
 }
 
 /// Why there is no certificate to show.
@@ -71,7 +73,7 @@ impl Certificates {
             .map_err(|source| CertificatesError::Tls { path: config.certificate.clone(), source })?;
         let (certificate, key) = (config.certificate.clone(), config.key.clone());
         let not_after = AtomicU64::new(seconds(not_after));
-        Ok(Self { certificate, key, tls, not_after, failed: AtomicBool::new(false) })
+        Ok(Self { certificate, key, tls, not_after, reloads: Arc::default() })
     }
 
     /// What connections are encrypted with.
@@ -92,10 +94,10 @@ impl Certificates {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.not_after.load(Ordering::Relaxed))
     }
 
-    /// Whether the files, when they were last read, had nothing that could be shown.
+    /// What became of the files.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+    pub fn reloads(&self) -> Arc<Reloads> {
+        Arc::clone(&self.reloads)
     }
 
     /// Shows from now on what the files hold. What is not good leaves the certificate as it was.
@@ -106,7 +108,7 @@ impl Certificates {
             good.map_err(|source| CertificatesError::Tls { path: self.certificate.clone(), source })?;
             Ok(identity)
         });
-        self.failed.store(fresh.is_err(), Ordering::Relaxed);
+        let is_good = fresh.is_ok();
         match fresh {
             Ok(identity) => {
                 let not_after = identity.not_after();
@@ -119,6 +121,7 @@ impl Certificates {
                 tracing::error!(error, %path, "the new certificate cannot be used; the old one stays");
             }
         }
+        self.reloads.note(is_good);
     }
 
     /// Tells when the certificate ends soon.
@@ -171,11 +174,6 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificatesError> {
     Ok(text)
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    // Before 1970 is as expired as 1970.
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
-}
-
 fn rfc3339(time: SystemTime) -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_seconds(time)
 }
@@ -220,7 +218,7 @@ mod tests {
         let look = |change: &dyn Fn()| {
             change();
             certificates.reload();
-            (year(&certificates), certificates.has_failed())
+            (year(&certificates), certificates.reloads().failed())
         };
         assert_eq!(look(&|| write(&folder, 3001)), ("3001".into(), false));
         assert_eq!(look(&|| write(&folder, 2021)), ("3001".into(), true), "it has expired");

@@ -30,6 +30,8 @@ pub mod metrics;
 #[doc(hidden)]
 pub mod notifications;
 #[doc(hidden)]
+pub mod reloads;
+#[doc(hidden)]
 pub mod schedule;
 #[doc(hidden)]
 pub mod telemetry;

@@ -5,13 +5,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use registry_auth::{Htpasswd, HtpasswdUsers, htpasswd_line};
-use registry_core::{Clock as _, SystemClock};
+
+use crate::reloads::Reloads;
 
 /// The user of a file that was made here, as Distribution names it.
 const DEFAULT_USER: &str = "docker";
@@ -24,9 +23,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Logins {
     path: PathBuf,
     htpasswd: Arc<Htpasswd>,
-    reload_failed: AtomicBool,
-    /// In seconds since 1970.
-    loaded_at: AtomicU64,
+    reloads: Arc<Reloads>,
 }
 
 impl Logins {
@@ -45,12 +42,7 @@ impl Logins {
         }
         let concurrency = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         let htpasswd = Htpasswd::builder(realm, users).concurrency(concurrency).build();
-        Ok(Self {
-            path: path.to_owned(),
-            htpasswd: Arc::new(htpasswd),
-            reload_failed: AtomicBool::new(false),
-            loaded_at: AtomicU64::new(now()),
-        })
+        Ok(Self { path: path.to_owned(), htpasswd: Arc::new(htpasswd), reloads: Arc::default() })
     }
 
     /// Who checks passwords.
@@ -65,26 +57,17 @@ impl Logins {
         &self.path
     }
 
-    /// Whether the file, when it was last read, could not be taken over.
+    /// What became of the file.
     #[must_use]
-    pub fn reload_failed(&self) -> bool {
-        self.reload_failed.load(Ordering::Relaxed)
-    }
-
-    /// When the file was last taken over, in seconds since 1970.
-    #[must_use]
-    pub fn loaded_at(&self) -> u64 {
-        self.loaded_at.load(Ordering::Relaxed)
+    pub fn reloads(&self) -> Arc<Reloads> {
+        Arc::clone(&self.reloads)
     }
 
     /// Takes over what the file says now. What cannot be read, or holds lines and not one of them good, leaves the
     /// users as they were.
     pub fn reload(&self) {
-        let succeeded = self.take_over();
-        self.reload_failed.store(!succeeded, Ordering::Relaxed);
-        if succeeded {
-            self.loaded_at.store(now(), Ordering::Relaxed);
-        }
+        let is_good = self.take_over();
+        self.reloads.note(is_good);
     }
 
     fn take_over(&self) -> bool {
@@ -111,10 +94,6 @@ impl Logins {
 }
 
 /// In seconds since 1970.
-fn now() -> u64 {
-    SystemClock.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn users(path: &Path, text: &str) -> HtpasswdUsers {
     let (users, skipped) = HtpasswdUsers::parse(text);
     tell_skipped(path, &skipped);

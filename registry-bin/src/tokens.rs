@@ -8,6 +8,7 @@ use std::sync::Arc;
 use registry_auth::{SkippedKey, Token, TokenKeys};
 
 use crate::config::TokenConfig;
+use crate::reloads::Reloads;
 
 /// The largest file that is read, in bytes: many more keys than are taken.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -18,6 +19,7 @@ pub struct Tokens {
     certificates: Option<PathBuf>,
     jwks: Option<PathBuf>,
     token: Arc<Token>,
+    reloads: Arc<Reloads>,
 }
 
 /// Keys that cannot be used.
@@ -40,7 +42,7 @@ impl Tokens {
         let keys = keys(certificates.as_deref(), jwks.as_deref())?;
         let builder = Token::builder(config.realm.clone(), &config.service, &config.issuer, keys);
         let token = Arc::new(builder.algorithms(config.algorithms.iter().copied()).build());
-        Ok(Self { certificates, jwks, token })
+        Ok(Self { certificates, jwks, token, reloads: Arc::default() })
     }
 
     /// Who checks tokens.
@@ -54,9 +56,17 @@ impl Tokens {
         self.certificates.iter().chain(&self.jwks).map(PathBuf::as_path)
     }
 
+    /// What became of the files.
+    #[must_use]
+    pub fn reloads(&self) -> Arc<Reloads> {
+        Arc::clone(&self.reloads)
+    }
+
     /// Takes over what the files say now. If one of them cannot be read, or has no key, all keys stay as they were.
     pub fn reload(&self) {
-        match keys(self.certificates.as_deref(), self.jwks.as_deref()) {
+        let fresh = keys(self.certificates.as_deref(), self.jwks.as_deref());
+        let is_good = fresh.is_ok();
+        match fresh {
             Ok(keys) => {
                 let count = keys.len();
                 self.token.reload(keys);
@@ -67,6 +77,7 @@ impl Tokens {
                 tracing::error!(error = %source, %path, "the keys of tokens cannot be used; they stay as they were");
             }
         }
+        self.reloads.note(is_good);
     }
 }
 

@@ -98,7 +98,8 @@ fn own(config: &Config) -> Result<Target, String> {
         Listen::Tcp { host, port } => (authority(host, *port), None),
         Listen::Unix(path) => ("localhost".to_owned(), Some(path.clone())),
     };
-    let url = format!("http://{host}{PATH}");
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{host}{PATH}");
     let url = url.parse().map_err(|error| format!("{url:?} is no address: {error}"))?;
     Ok(Target { url, socket, verify: false })
 }
@@ -131,6 +132,7 @@ mod tests {
             ("{addr: '0.0.0.0:5001'}", "http://127.0.0.1:5001/healthz"),
             ("{addr: '[::]:5001'}", "http://[::1]:5001/healthz"),
             ("{addr: '[fe80::1]:5001'}", "http://[fe80::1]:5001/healthz"),
+            ("{addr: ':5001', tls: {certificate: c, key: k}}", "https://127.0.0.1:5001/healthz"),
             ("{addr: 'localhost:5001', prefix: /a/}", "http://localhost:5001/healthz"),
         ] {
             assert_eq!(own_of(http).unwrap().url.as_str(), url, "{http}");

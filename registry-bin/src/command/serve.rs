@@ -67,8 +67,7 @@ fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
 async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, lock } =
-        assemble::registry(config, metrics.as_deref()).await?;
+    let Assembled { registry, storage, notifications, lock } = assemble::registry(config, metrics.as_deref()).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
@@ -83,6 +82,9 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     watch_health(config, &storage, &health, &mut background)?;
     if let Some(metrics) = &metrics {
         tell(metrics, &doors, &health, place.is_exposed() && is_open(config))?;
+        if let Some(notifications) = &notifications {
+            metrics.count_notifications(notifications.counts())?;
+        }
     }
     debug(config, &health, metrics.clone(), &mut background).await?;
     let (access_log, writing) = access_log(config)?;
@@ -153,7 +155,7 @@ fn metrics(config: &Config) -> prometheus::Result<Option<Arc<Metrics>>> {
 fn tell(metrics: &Metrics, doors: &Doors, health: &Health, is_open: bool) -> prometheus::Result<()> {
     metrics.tell_open(is_open);
     metrics.tell_health(health.clone())?;
-    doors.watched.logins.as_ref().map_or(Ok(()), |logins| metrics.count_logins(logins))
+    metrics.count_watched(&doors.watched)
 }
 
 /// Begins to tell those who run the server how it does, if the configuration has a place for that.

@@ -1,8 +1,10 @@
 //! Numbers for Prometheus: which there are, and their text.
 
 mod logins;
+mod notifications;
 mod process;
 mod read;
+mod reloads;
 mod storage;
 
 use std::error::Error;
@@ -19,7 +21,10 @@ pub use read::{Read, as_float};
 use crate::config::Driver;
 use crate::debug::Numbers;
 use crate::health::Health;
-use crate::logins::Logins;
+use crate::notifications::NotificationCounts;
+use crate::reloads::seconds;
+use crate::watch::Watched;
+use notifications::NotificationNumbers;
 use storage::StorageActions;
 
 /// The numbers of one server.
@@ -73,12 +78,35 @@ impl Metrics {
         Ok(Arc::new(Observed::new(storage, Arc::new(actions))))
     }
 
-    /// Counts the logins of a password file.
+    /// Counts what comes of the files that are followed.
     ///
     /// # Errors
     /// If there are others already.
-    pub fn count_logins(&self, logins: &Arc<Logins>) -> prometheus::Result<()> {
-        self.register(Box::new(logins::numbers(logins)?))
+    pub fn count_watched(&self, watched: &Watched) -> prometheus::Result<()> {
+        if let Some(logins) = &watched.logins {
+            self.register(Box::new(logins::numbers(logins)?))?;
+            self.register(Box::new(reloads::numbers("htpasswd", &logins.reloads())?))?;
+        }
+        if let Some(tokens) = &watched.tokens {
+            self.register(Box::new(reloads::numbers("token", &tokens.reloads())?))?;
+        }
+        if let Some(certificates) = &watched.certificates {
+            self.register(Box::new(reloads::numbers("certificate", &certificates.reloads())?))?;
+            let help = "When the certificate that clients are shown ends.";
+            let certificates = Arc::clone(certificates);
+            let read = move || Some(as_float(seconds(certificates.not_after())));
+            let opts = Opts::new("registry_certificate_not_after_timestamp_seconds", help);
+            self.register(Box::new(Read::default().gauge(opts, read)?))?;
+        }
+        Ok(())
+    }
+
+    /// Counts notifications.
+    ///
+    /// # Errors
+    /// If they are counted already.
+    pub fn count_notifications(&self, counts: NotificationCounts) -> prometheus::Result<()> {
+        self.register(Box::new(NotificationNumbers::new(counts)?))
     }
 
     /// Tells whether nothing fails.
