@@ -154,6 +154,7 @@ mod tests {
         assert_eq!(uploads.check(&ann), Err(TooMany));
         pass(REST);
         uploads.begun(id(5), bob);
-        assert_eq!((uploads.lock().uploads.len(), uploads.lock().counts.len()), (1, 1), "nobody is kept for ever");
+        let state = uploads.lock();
+        assert_eq!((state.uploads.len(), state.counts.len()), (1, 1), "nobody is kept for ever");
     }
 }
