@@ -113,7 +113,7 @@ impl Certificates {
             Ok(identity) => {
                 let not_after = identity.not_after();
                 self.not_after.store(seconds(not_after), Ordering::Relaxed);
-                self.tls.reload(identity);
+                self.tls.reload(&identity);
                 tracing::info!(%path, not_after = %rfc3339(not_after), "the certificate was read again");
             }
             Err(error) => {

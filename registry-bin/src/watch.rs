@@ -140,7 +140,9 @@ async fn run(watched: Watched, mut hangup: Signal) {
         }
         let blocking: &dyn Blocking = &TokioBlocking;
         let looked = blocking.run(move || {
-            followed.iter_mut().for_each(|followed| followed.look(told));
+            for followed in &mut followed {
+                followed.look(told);
+            }
             followed
         });
         // The runtime is ending.

@@ -40,7 +40,7 @@ pub(crate) async fn start(call: &Call, at: Authorized<UploadsAt>, content: Conte
     let uploads = &call.settings.open_uploads;
     uploads.check(at.requester()).map_err(|TooMany| Refusal::too_many_uploads())?;
     let status = repository.uploads().start(algorithm).await?;
-    uploads.begun(status.id.clone(), at.requester().clone());
+    uploads.begun(status.id, at.requester().clone());
     let head = progress(call, repository.name(), &status).header(header::CHUNK_MIN_LENGTH, CHUNK_MIN_LENGTH_BYTES);
     Ok(head.status(StatusCode::ACCEPTED).body(ResponseBody::empty())?)
 }

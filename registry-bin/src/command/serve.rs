@@ -1,5 +1,6 @@
 //! `registry serve`: from the configuration to the end of the last request.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future;
 use std::io;
@@ -9,13 +10,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use registry_core::storage::Storage;
-use registry_http::{ServeOptions, serve};
+use registry_http::{Listener, RequestBody, ServeOptions, serve};
 use registry_storage::filesystem::ServingLock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tower::Service;
 
 use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged, Writing};
@@ -96,28 +101,7 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
 
     let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
     let purging = purging.map(|purging| tokio::spawn(schedule::purge_uploads(registry, purging)));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let until_stopped = async {
-        // The other side is only dropped together with this future.
-        let _ = stopped.await;
-    };
-    {
-        let mut serving = pin!(serve(listener, service, options(config), until_stopped));
-        tokio::select! {
-            _ = &mut serving => {}
-            () = signals.next() => {
-                tracing::info!("stopping server gracefully...");
-                // The next server may listen from here on.
-                drop(place);
-                // Serving has not ended, so it listens.
-                let _ = stop.send(());
-                tokio::select! {
-                    drained = serving => tell_end(drained.cut),
-                    () = signals.next() => tracing::warn!("stopping at once; requests under way are cut"),
-                }
-            }
-        }
-    }
+    serve_until_told(listener, service, options(config), place, &mut signals).await;
     background.abort_all();
     watching.abort();
     if let Some(purging) = purging {
@@ -130,6 +114,41 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
         writing.finish();
     }
     Ok(lock)
+}
+
+/// Serves until a signal, and then to the end of the requests under way, or until a second signal.
+async fn serve_until_told<S, B>(
+    listener: Listener,
+    service: S,
+    options: ServeOptions,
+    place: Place,
+    signals: &mut Signals,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (stop, stopped) = oneshot::channel::<()>();
+    let until_stopped = async {
+        // The other side is only dropped together with this future.
+        let _ = stopped.await;
+    };
+    let mut serving = pin!(serve(listener, service, options, until_stopped));
+    tokio::select! {
+        _ = &mut serving => {}
+        () = signals.next() => {
+            tracing::info!("stopping server gracefully...");
+            // The next server may listen from here on.
+            drop(place);
+            // Serving has not ended, so it listens.
+            let _ = stop.send(());
+            tokio::select! {
+                drained = serving => tell_end(drained.cut),
+                () = signals.next() => tracing::warn!("stopping at once; requests under way are cut"),
+            }
+        }
+    }
 }
 
 /// Begins to look at what the configuration says.

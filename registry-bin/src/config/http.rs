@@ -75,7 +75,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     http.finish();
     Some(HttpConfig {
         listen: listen?,
-        tls: tls?,
+        tls: tls.ok()?,
         host,
         prefix,
         relative_urls,

@@ -71,13 +71,19 @@ const MODES: [(&str, Mode); 4] = [
     ("require-and-verify-client-cert", ClientCertificates::RequireAndVerify),
 ];
 
-/// Reads `http.tls` and `http.http2`; `Some(None)` without TLS. What is wrong stands in the report, and then there is
-/// no answer: a server that was told to encrypt never starts without.
-pub(super) fn read(http: &mut Section<'_>) -> Option<Option<TlsConfig>> {
+/// What was asked for cannot be had, for a reason that stands in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused;
+
+/// Reads `http.tls` and `http.http2`; `None` without TLS.
+///
+/// # Errors
+/// [`Refused`]: a server that was told to encrypt never starts without.
+pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused> {
     let http2 = http2(http);
     let mut tls = http.section("tls");
     if tls.is_blank() {
-        return Some(None);
+        return Ok(None);
     }
     refuse_letsencrypt(&mut tls);
     let (certificate, key) = (tls.text("certificate"), tls.text("key"));
@@ -94,12 +100,12 @@ pub(super) fn read(http: &mut Section<'_>) -> Option<Option<TlsConfig>> {
         tls.take(&key);
         tls.refuse(&key, "not a setting of TLS");
     }
-    Some(Some(TlsConfig {
-        certificate: certificate?.into(),
-        key: key?.into(),
+    Ok(Some(TlsConfig {
+        certificate: certificate.ok_or(Refused)?.into(),
+        key: key.ok_or(Refused)?.into(),
         minimum_version,
-        cipher_suites: cipher_suites?,
-        client_certificates: client_certificates?,
+        cipher_suites: cipher_suites.ok_or(Refused)?,
+        client_certificates: client_certificates.ok_or(Refused)?,
         http2,
     }))
 }

@@ -105,7 +105,7 @@ impl State {
         }
         self.swept = Some(now);
         let resting = self.uploads.iter().filter(|(_, upload)| since(upload.last) >= REST);
-        let resting: Vec<_> = resting.map(|(id, _)| id.clone()).collect();
+        let resting: Vec<_> = resting.map(|(id, _)| *id).collect();
         for id in resting {
             self.end(&id);
         }

@@ -89,7 +89,7 @@ mod tests {
         Rates::with_clock(rate, clock.clone())
     }
 
-    fn named(name: impl ToString) -> Requester {
+    fn named(name: impl std::fmt::Display) -> Requester {
         Requester::Named(name.to_string().into())
     }
 

@@ -42,7 +42,7 @@ pub enum TlsVersion {
 /// let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
 /// let tls = Tls::builder(identity).build()?;
 /// // When there is a new one:
-/// tls.reload(Identity::from_pem(certificate.as_bytes(), key.as_bytes())?);
+/// tls.reload(&Identity::from_pem(certificate.as_bytes(), key.as_bytes())?);
 /// # Ok::<(), registry_http::TlsError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl Tls {
     }
 
     /// Shows this certificate from the next connection on. Connections that are there stay.
-    pub fn reload(&self, identity: Identity) {
+    pub fn reload(&self, identity: &Identity) {
         self.current.0.store(identity.key());
     }
 

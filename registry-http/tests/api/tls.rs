@@ -180,7 +180,7 @@ async fn a_new_certificate_is_shown_from_the_next_connection_on() {
     let (before, after) = (authority(), authority());
     let (address, tls) = start(Tls::builder(identity(&before, "x")), ServeOptions::default()).await;
     let mut kept = Client::of(&before).connect(address).await.unwrap();
-    tls.reload(identity(&after, "x"));
+    tls.reload(&identity(&after, "x"));
     assert!(Client::of(&before).connect(address).await.is_err());
     assert!(Client::of(&after).ask(address, "GET /v2/").await.unwrap().starts_with("HTTP/1.1 200"));
     kept.write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
