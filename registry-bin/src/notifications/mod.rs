@@ -1,7 +1,7 @@
 //! Telling others what happens, by webhooks as CNCF Distribution has them. What is told survives a restart.
 //!
-//! A request only pushes its event into the [`queue`]. One thread, the [`writer`], puts the [`envelope`] of each into the
-//! [`spool`] of every endpoint whose [`filter`] lets it pass. One task for each endpoint, the [`delivery`], sends what
+//! A request only pushes its event into the `queue`. One thread, the `writer`, puts the `envelope` of each into the
+//! `spool` of every endpoint whose `filter` lets it pass. One task for each endpoint, the `delivery`, sends what
 //! is in its spool, in order.
 
 mod counts;
