@@ -206,6 +206,9 @@ async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester)
         }
         Err(_) => return refuse(Admission::Invalid, unauthorized(call, access, Shortfall::Invalid)),
     };
+    if let Some(name) = principal.name() {
+        call.about.is_from(name);
+    }
     let is_anonymous = principal.is_anonymous();
     match call.settings.authorizer.authorize(&principal, &access).await {
         Ok(Decision::Allow) => {

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use registry_auth::Principal;
 use registry_core::{Caller, RequestOrigin};
 
+use crate::about::About;
 use crate::body::ResponseBody;
 use crate::budget::Exhausted;
 use crate::connection::{Encrypted, PeerAddress, PeerCertificate};
@@ -27,6 +28,7 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
+    pub(crate) about: About,
     /// What the addresses in the answer begin with.
     pub(crate) root: Root,
     origin: Option<Origin>,
@@ -35,7 +37,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(settings: Arc<Settings>, parts: Parts) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, parts: Parts, about: About) -> Self {
         let is_encrypted = parts.extensions.get::<Encrypted>().is_some();
         let origin = Origin::of(&parts.headers, &parts.uri, is_encrypted, settings.trust_forwarded);
         let root = Root::new(&settings.locations, origin.as_ref(), &settings.prefix);
@@ -47,6 +49,7 @@ impl Call {
             certificate: parts.extensions.get().cloned(),
             method: parts.method,
             headers: parts.headers,
+            about,
             settings,
         }
     }
@@ -66,7 +69,7 @@ impl Call {
         let text = |name| self.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let host = self.origin.as_ref().map(Origin::authority).or(text(HOST));
         let request = RequestOrigin {
-            id: uuid::Uuid::new_v4().to_string(),
+            id: self.about.request_id().to_string(),
             address: self.client_address().unwrap_or_default(),
             host: host.unwrap_or_default().to_owned(),
             method: self.method.to_string(),

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use tracing::Instrument as _;
 
+use crate::about::About;
 use crate::access::{self, Admitted};
 use crate::body::ResponseBody;
 use crate::call::Call;
@@ -17,6 +18,7 @@ use crate::content::Content;
 use crate::error::Refusal;
 use crate::header;
 use crate::limits::Full;
+use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::route::{Route, RouteError};
 use crate::service::Settings;
 use crate::{base, blobs, catalog, manifests, referrers, tags, uploads};
@@ -26,14 +28,18 @@ pub(crate) type Answer = Result<Response<ResponseBody>, Refusal>;
 
 /// Answers any request.
 pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Content) -> Response<ResponseBody> {
-    let span = tracing::debug_span!("request", method = %parts.method, path = parts.uri.path());
+    let id = RequestId::of(&parts.headers, &parts.extensions);
+    let span = tracing::debug_span!("request", %id, method = %parts.method, path = parts.uri.path());
     async move {
         let method = parts.method.clone();
         let is_root = parts.uri.path() == "/";
         let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
         let observation = settings.observer.begin(route.as_ref().ok(), &parts, content.length());
         let content = observation.content(content);
-        let mut response = if is_root { alive() } else { within(settings, parts, content, route).await };
+        let about = About::new(id, route.as_ref().ok().cloned());
+        let mut response = if is_root { alive() } else { within(settings, parts, content, route, &about).await };
+        response.headers_mut().extend(about.request_id().header().map(|id| (X_REQUEST_ID, id)));
+        response.extensions_mut().insert(about);
         if !is_root {
             let version = HeaderValue::from_static("registry/2.0");
             response.headers_mut().insert(HeaderName::from_static(header::API_VERSION), version);
@@ -57,6 +63,7 @@ async fn within(
     parts: Parts,
     content: Content,
     route: Result<Route, RouteError>,
+    about: &About,
 ) -> Response<ResponseBody> {
     let route = match route {
         Ok(route) => route,
@@ -68,7 +75,7 @@ async fn within(
         Ok(place) => place,
         Err(Full) => return Refusal::too_many().into_response(),
     };
-    let call = Call::new(Arc::clone(&settings), parts);
+    let call = Call::new(Arc::clone(&settings), parts, about.clone());
     let mut response = handle(&call, route, content).await.unwrap_or_else(Refusal::into_response);
     response.body_mut().hold(place);
     for (name, value) in &settings.headers {

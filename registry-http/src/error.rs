@@ -13,6 +13,7 @@ use registry_core::{BodyError, Error, Reference, storage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::about::ErrorAnswer;
 use crate::body::ResponseBody;
 use crate::page::InvalidNumber;
 use crate::range::InvalidChunk;
@@ -233,6 +234,10 @@ impl Refusal {
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.headers);
+        if let Some(first) = self.errors.into_iter().next() {
+            let told = ErrorAnswer { code: first.code.to_string(), message: first.message };
+            response.extensions_mut().insert(told);
+        }
         response
     }
 

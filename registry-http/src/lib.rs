@@ -8,6 +8,7 @@
 //! Each request goes through three steps: its path is parsed once into values that cannot be wrong, one place decides
 //! about access, and the handler of the resource takes only what that place has let in.
 
+mod about;
 mod access;
 mod base;
 mod blobs;
@@ -32,6 +33,7 @@ mod page;
 mod query;
 mod range;
 mod referrers;
+mod request_id;
 mod route;
 #[cfg(feature = "serve")]
 mod serve;
@@ -48,12 +50,14 @@ mod uploads;
 #[cfg(not(feature = "metrics"))]
 use unobserved as metrics;
 
+pub use about::{About, ErrorAnswer};
 pub use body::ResponseBody;
 pub use connection::{Encrypted, PeerAddress, PeerCertificate};
 pub use limits::RequestRate;
 pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
 #[cfg(feature = "metrics")]
 pub use metrics::HttpMetrics;
+pub use request_id::RequestId;
 #[cfg(feature = "serve")]
 pub use serve::{Drained, Listener, RequestBody, ServeOptions, serve};
 pub use service::{RegistryService, ServiceBuilder, Unguarded, service};

@@ -1,6 +1,8 @@
 //! The access log: one line per request on standard output, in the combined format of web servers.
 
+mod completed;
 mod service;
+mod shown;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -68,7 +70,7 @@ pub struct Entry<'a> {
     pub time: SystemTime,
     /// The method.
     pub method: &'a str,
-    /// The target as it was sent.
+    /// The target.
     pub target: &'a str,
     /// The protocol, such as `HTTP/1.1`.
     pub protocol: &'a str,

@@ -6,21 +6,22 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::{Buf as _, Bytes};
-use http::header::{HeaderName, REFERER, USER_AGENT};
+use http::header::{REFERER, USER_AGENT};
 use http::request::Request;
 use http::response::Response;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{Method, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use registry_core::{Clock, SystemClock};
 use registry_http::PeerAddress;
 use tower::Service;
 
-use super::{AccessLog, Entry};
+use super::completed::{Completed, Line, text};
+use super::{AccessLog, Entry, shown};
 
 /// What a request without an answer is told as: its client left before there was one.
 const CLIENT_LEFT: u16 = 499;
 
-/// A service whose requests are written to the access log, if there is one, when their answers end.
+/// A service whose requests are written to the log, and to the access log if there is one, when their answers end.
 #[derive(Debug, Clone)]
 pub struct AccessLogged<S> {
     inner: S,
@@ -49,12 +50,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut pending = self.log.clone().map(|log| Pending::new(log, self.clock.now(), &request));
+        let mut pending = Pending::new(self.log.clone(), &self.clock, &request);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
             if let Some(pending) = &mut pending {
-                pending.status = answer.status().as_u16();
+                pending.answered(&answer);
             }
             Ok(answer.map(|inner| CountedBody { inner, pending }))
         })
@@ -91,10 +92,12 @@ impl<R: Body<Data = Bytes> + Unpin> Body for CountedBody<R> {
     }
 }
 
-/// A request whose line is not written yet. Dropping it writes the line.
+/// A request whose lines are not written yet. Dropping it writes them.
 #[derive(Debug)]
 struct Pending {
-    log: AccessLog,
+    log: Option<AccessLog>,
+    completed: Option<Completed>,
+    clock: Arc<dyn Clock>,
     time: SystemTime,
     client: Option<String>,
     method: Method,
@@ -107,41 +110,66 @@ struct Pending {
 }
 
 impl Pending {
-    fn new<B>(log: AccessLog, time: SystemTime, request: &Request<B>) -> Self {
+    /// `None` where nobody would read a line.
+    fn new<B>(log: Option<AccessLog>, clock: &Arc<dyn Clock>, request: &Request<B>) -> Option<Self> {
+        let completed = Completed::new(request);
+        if log.is_none() && completed.is_none() {
+            return None;
+        }
         let peer = request.extensions().get::<PeerAddress>();
-        Self {
+        Some(Self {
             log,
-            time,
+            completed,
+            clock: Arc::clone(clock),
+            time: clock.now(),
             client: peer.map(|peer| peer.0.ip().to_canonical().to_string()),
             method: request.method().clone(),
             target: request.uri().clone(),
             version: request.version(),
-            referer: text(request.headers(), &REFERER),
-            user_agent: text(request.headers(), &USER_AGENT),
+            referer: shown::referer(&text(request.headers(), REFERER)),
+            user_agent: text(request.headers(), USER_AGENT),
             status: CLIENT_LEFT,
             bytes: 0,
+        })
+    }
+
+    fn answered<B>(&mut self, answer: &Response<B>) {
+        self.status = answer.status().as_u16();
+        if let Some(completed) = &mut self.completed {
+            completed.answered(answer);
         }
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.log.record(&Entry {
-            client: self.client.as_deref(),
-            time: self.time,
-            method: self.method.as_str(),
-            target: &self.target.to_string(),
-            protocol: protocol(self.version),
-            status: self.status,
-            bytes: self.bytes,
-            referer: &self.referer,
-            user_agent: &self.user_agent,
-        });
+        let (method, target) = (self.method.as_str(), shown::target(&self.target));
+        if let Some(log) = &self.log {
+            log.record(&Entry {
+                client: self.client.as_deref(),
+                time: self.time,
+                method,
+                target: &target,
+                protocol: protocol(self.version),
+                status: self.status,
+                bytes: self.bytes,
+                referer: &self.referer,
+                user_agent: &self.user_agent,
+            });
+        }
+        if let Some(completed) = &self.completed {
+            completed.tell(&Line {
+                method,
+                target: &target,
+                referer: &self.referer,
+                user_agent: &self.user_agent,
+                status: self.status,
+                written: self.bytes,
+                // A clock that was set back tells of no time.
+                duration: self.clock.now().duration_since(self.time).unwrap_or_default(),
+            });
+        }
     }
-}
-
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -240,7 +268,7 @@ mod tests {
         });
         let lines = lines.await;
         assert!(lines[0].starts_with("192.0.2.7 - - ["), "{lines:?}");
-        assert!(lines[0].ends_with("] \"GET /v2/?a=b HTTP/1.1\" 200 5 \"\" \"\"\n"), "{lines:?}");
+        assert!(lines[0].ends_with("] \"GET /v2/?a=… HTTP/1.1\" 200 5 \"\" \"\"\n"), "{lines:?}");
         assert_eq!(lines.len(), 1);
     }
 

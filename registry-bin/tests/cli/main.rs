@@ -10,5 +10,6 @@ mod notifications;
 mod program;
 mod push_pull;
 mod refusals;
+mod secrets;
 mod settings;
 mod tokens;

@@ -122,10 +122,10 @@ fn each_request_has_a_line_in_the_access_log() {
         .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
         .env("REGISTRY_STORAGE", "inmemory")
         .serve();
-    request(&server.address, "GET /v2/", &[("User-Agent", "a \"test\""), ("Referer", "here")], b"");
+    request(&server.address, "GET /v2/", &[("User-Agent", "a \"test\""), ("Referer", "http://here/")], b"");
     let line = server.access_line();
     assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
-    assert!(line.ends_with("] \"GET /v2/ HTTP/1.1\" 200 2 \"here\" \"a \\\"test\\\"\""), "{line}");
+    assert!(line.ends_with("] \"GET /v2/ HTTP/1.1\" 200 2 \"http://here/\" \"a \\\"test\\\"\""), "{line}");
     request(&server.address, "GET /v2/missing/tags/list?n=1", &[], b"");
     assert!(server.access_line().contains("\"GET /v2/missing/tags/list?n=1 HTTP/1.1\" 404 "));
 }
