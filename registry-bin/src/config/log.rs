@@ -90,7 +90,7 @@ pub(super) fn read(root: &mut Section<'_>) -> LogConfig {
         report_caller: log.boolean("reportcaller").unwrap_or(false),
         access_log: access_log(&mut log),
     };
-    log.without_effect(&["hooks"]);
+    log.without_effect(&[("hooks", "nothing is sent by mail; let what reads the log do that")]);
     log.finish();
     config
 }

@@ -52,21 +52,21 @@ impl fmt::Debug for S3Credentials {
 }
 
 /// Settings of Distribution's driver that tune what this one decides for itself.
-const WITHOUT_EFFECT: [&str; 14] = [
-    "accelerate",
-    "chunksize",
-    "loglevel",
-    "multipartcopychunksize",
-    "multipartcopymaxconcurrency",
-    "multipartcopythresholdsize",
-    "objectacl",
-    "redirectendpoint",
-    "storageclass",
-    "usedualstack",
-    "usefipsendpoint",
-    "useragent",
-    "v4auth",
-    "maxthreads",
+const WITHOUT_EFFECT: [(&str, &str); 14] = [
+    ("accelerate", "name the endpoint by regionendpoint"),
+    ("chunksize", "parts have a size of their own"),
+    ("loglevel", "log.level holds for all"),
+    ("multipartcopychunksize", "the service copies as it likes"),
+    ("multipartcopymaxconcurrency", "the service copies as it likes"),
+    ("multipartcopythresholdsize", "the service copies as it likes"),
+    ("objectacl", "objects get the default rights of the bucket"),
+    ("redirectendpoint", "content always comes through this server"),
+    ("storageclass", "objects get the default class of the bucket"),
+    ("usedualstack", "name the endpoint by regionendpoint"),
+    ("usefipsendpoint", "name the endpoint by regionendpoint"),
+    ("useragent", "the service is told no name"),
+    ("v4auth", "requests are always signed by version 4"),
+    ("maxthreads", "requests have a bound of their own"),
 ];
 
 /// Reads the section. Without a bucket and a region there is no configuration, and the reason stands in the report.

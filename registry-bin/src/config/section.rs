@@ -169,11 +169,11 @@ impl<'r> Section<'r> {
         self.report.warn(&self.path_of(key), reason);
     }
 
-    /// Drops settings that this version does not act on, with a warning for each that says something.
-    pub(super) fn without_effect(&mut self, keys: &[&str]) {
-        for key in keys {
+    /// Drops settings that are not acted on, with a warning that says why for each that says something.
+    pub(super) fn without_effect(&mut self, keys: &[(&str, &str)]) {
+        for (key, reason) in keys {
             if self.take(key).is_some_and(|node| !node.is_blank()) {
-                self.warn(key, "has no effect yet");
+                self.warn(key, &format!("has no effect: {reason}"));
             }
         }
     }

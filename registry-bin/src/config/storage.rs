@@ -100,6 +100,12 @@ pub(super) struct StorageDefaults {
     pub(super) delete: bool,
 }
 
+const WITHOUT_EFFECT: [(&str, &str); 3] = [
+    ("cache", "what a blob is like is looked up where it lies, so there is nothing to go stale"),
+    ("redirect", "content always comes through this server"),
+    ("tag", "tags are looked up with a bound of their own"),
+];
+
 /// The names beside which one driver stands.
 const RESERVED: [&str; 5] = ["cache", "delete", "maintenance", "redirect", "tag"];
 
@@ -109,7 +115,7 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let driver = driver(root, &mut storage, defaults);
     let delete = delete(&mut storage).unwrap_or(defaults.delete);
     let (read_only, upload_purging) = maintenance(&mut storage);
-    storage.without_effect(&["cache", "redirect", "tag"]);
+    storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
     Some(StorageConfig { driver: driver?, delete, read_only, upload_purging })
 }
@@ -133,7 +139,8 @@ fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaul
             "s3" | "s3aws" => s3::read(&mut storage.section(name)).map(|config| Driver::S3(Box::new(config))),
             _ => {
                 storage.take(name);
-                storage.refuse(name, format!("not a driver that this server has: filesystem, inmemory{S3_TOO}"));
+                let has = format!("not a driver that this server has: filesystem, inmemory{S3_TOO}");
+                storage.refuse(name, instead_of(name).map_or(has.clone(), |instead| format!("{has}; {instead}")));
                 None
             }
         },
@@ -147,13 +154,23 @@ fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaul
     }
 }
 
+/// What takes the place of a driver.
+fn instead_of(driver: &str) -> Option<&'static str> {
+    match driver {
+        "s3" | "s3aws" => Some("build it with the feature s3"),
+        "swift" | "oss" => Some("Distribution 3 has none either; both services speak the protocol of s3"),
+        "gcs" | "azure" => Some("copy the content to a filesystem or to s3"),
+        _ => None,
+    }
+}
+
 const S3_TOO: &str = if cfg!(feature = "s3") { ", s3" } else { "" };
 
 fn filesystem(storage: &mut Section<'_>, defaults: StorageDefaults) -> Driver {
     let mut section = storage.section("filesystem");
     let root = section.text("rootdirectory").unwrap_or_else(|| defaults.root.to_owned()).into();
     let durability = durability(&mut section);
-    section.without_effect(&["maxthreads"]);
+    section.without_effect(&[("maxthreads", "work on the disk has a pool of bounded size")]);
     section.finish();
     Driver::Filesystem { root, durability }
 }

@@ -80,7 +80,12 @@ health:
     assert_eq!(config.http.headers["x-content-type-options"], "nosniff");
     assert!(!config.storage.delete);
     assert_eq!(config.health[0].name, "storagedriver_filesystem");
-    assert_eq!(warnings, ["storage.cache: has no effect yet"]);
+    assert_eq!(
+        warnings,
+        [
+            "storage.cache: has no effect: what a blob is like is looked up where it lies, so there is nothing to go stale"
+        ]
+    );
 }
 
 /// A value for each setting.
@@ -225,7 +230,12 @@ fn no_door_is_opened_by_what_is_not_built() {
 #[test]
 fn a_bucket_is_refused_where_it_is_not_built_in() {
     let told = problems("version: 0.1", &[("REGISTRY_STORAGE", "s3"), ("REGISTRY_STORAGE_S3_BUCKET", "b")]);
-    assert_eq!(told, ["storage.s3: not a driver that this server has: filesystem, inmemory (set by REGISTRY_STORAGE)"]);
+    assert_eq!(
+        told,
+        [
+            "storage.s3: not a driver that this server has: filesystem, inmemory; build it with the feature s3 (set by REGISTRY_STORAGE)"
+        ]
+    );
 }
 
 #[cfg(feature = "s3")]
@@ -243,7 +253,7 @@ mod bucket {
         assert!(s3.path_style);
         assert_eq!(s3.credentials.as_ref().unwrap().secret_key, "007");
         assert!(!format!("{s3:?}{config}").contains("007"));
-        assert_eq!(warnings, ["storage.s3.chunksize: has no effect yet"]);
+        assert_eq!(warnings, ["storage.s3.chunksize: has no effect: parts have a size of their own"]);
     }
 
     #[test]

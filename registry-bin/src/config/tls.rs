@@ -85,7 +85,10 @@ pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused>
     if tls.is_blank() {
         return Ok(None);
     }
-    refuse_letsencrypt(&mut tls);
+    if tls.take("letsencrypt").is_some_and(|node| !node.is_blank()) {
+        tls.refuse("letsencrypt", "not available in this version; let an ACME client write certificate and key");
+        return Err(Refused);
+    }
     let (certificate, key) = (tls.text("certificate"), tls.text("key"));
     for (name, value) in [("certificate", &certificate), ("key", &key)] {
         if value.is_none() {
@@ -115,12 +118,6 @@ fn http2(http: &mut Section<'_>) -> bool {
     let disabled = section.boolean("disabled").unwrap_or(false);
     section.finish();
     !disabled
-}
-
-fn refuse_letsencrypt(tls: &mut Section<'_>) {
-    if tls.take("letsencrypt").is_some_and(|node| !node.is_blank()) {
-        tls.refuse("letsencrypt", "not available in this version; let an ACME client write certificate and key");
-    }
 }
 
 /// TLS 1.0 and 1.1, that older files ask for, are not spoken; what is spoken instead is safer.

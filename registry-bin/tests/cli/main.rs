@@ -3,6 +3,7 @@
 
 mod client;
 mod debug;
+mod fixtures;
 mod health;
 mod lifecycle;
 mod logins;

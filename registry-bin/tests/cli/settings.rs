@@ -42,7 +42,10 @@ fn check_tells_what_holds_without_secrets() {
         assert!(told.lines().any(|known| known == line), "{told}");
     }
     assert!(!told.contains("hush"), "{told}");
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "configuration warning: redis: has no effect yet\n");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "configuration warning: redis: has no effect: nothing is kept outside of the storage, so no cache is shared\n"
+    );
 }
 
 #[test]
