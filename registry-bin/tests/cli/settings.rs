@@ -65,10 +65,16 @@ fn a_server_open_to_the_network_says_so() {
     let folder = folder();
     let config = "version: 0.1\nstorage: inmemory\nhttp: {addr: '127.0.0.1:0'}\nauth: none\nredis: {a: b}\n";
     let mut server = Program::in_folder(&folder).config(config).serve();
-    assert!(server.told.iter().any(|line| line.contains("redis: has no effect yet")), "{:?}", server.told);
+    assert!(server.told.iter().any(|line| line.contains("redis: has no effect:")), "{:?}", server.told);
     server.signal(rustix::process::Signal::TERM);
     server.end();
-    assert!(!server.told.iter().any(|line| line.contains("anybody")), "{:?}", server.told);
+    assert!(!server.told.iter().any(|line| line.contains("ANYBODY")), "{:?}", server.told);
+    let config = "version: 0.1\nstorage: inmemory\nhttp: {addr: ':0', debug: {addr: '127.0.0.1:0', prometheus: {enabled: true}}}\n";
+    let mut server = Program::in_folder(&folder).config(config).serve();
+    server.wait_for("ANYBODY who reaches");
+    let numbers = request(&crate::debug::address(&server), "GET /metrics", &[], b"");
+    let numbers = String::from_utf8(numbers.body).unwrap();
+    assert!(numbers.contains("\nregistry_open_without_login 1\n"), "{numbers}");
 }
 
 #[test]
