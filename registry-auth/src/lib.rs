@@ -37,6 +37,7 @@ mod htpasswd;
 mod pattern;
 mod policy;
 mod principal;
+mod reloadable;
 #[cfg(feature = "token")]
 mod token;
 
@@ -56,6 +57,7 @@ pub use htpasswd::{
 pub use pattern::{ParsePatternError, RepositoryPattern};
 pub use policy::{Policy, Rule, Subject};
 pub use principal::Principal;
+pub use reloadable::Reloadable;
 #[cfg(feature = "token")]
 pub use token::{
     SkippedKey, SkippedKeyReason, Token, TokenAlgorithm, TokenBuilder, TokenKeys, TokenKeysError, TokenRealm,

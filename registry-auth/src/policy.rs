@@ -30,7 +30,7 @@ use crate::{Access, Action, Actions, AuthorizationError, Authorizer, Decision, P
 /// # });
 /// # Ok::<(), registry_auth::ParsePatternError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
     groups: BTreeMap<String, BTreeSet<String>>,

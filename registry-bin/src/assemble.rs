@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_auth::{
-    AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, Granted, GrantedOrAnonymous, OrAnonymous,
+    AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, Granted, GrantedOrAnonymous,
+    OrAnonymous, Policy, Reloadable,
 };
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
@@ -162,6 +163,8 @@ fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
 pub struct Doors {
     /// Finds out who sends a request.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Who may do what; `None` where there are no rules.
+    pub rules: Option<Arc<Reloadable<Policy>>>,
     /// What has to be read again when its files change.
     pub watched: Watched,
 }
@@ -198,7 +201,8 @@ fn open_doors(config: &Config) -> Result<Doors, AssembleError> {
             or_anonymous(token, has_rules)
         }
     };
-    Ok(Doors { authenticator, watched })
+    let rules = config.access.clone().map(|policy| Arc::new(Reloadable::new(policy)));
+    Ok(Doors { authenticator, rules, watched })
 }
 
 /// Rules may have something for those without a login.
@@ -207,8 +211,8 @@ fn or_anonymous<A: Authenticator>(logins: Arc<A>, has_rules: bool) -> Arc<dyn Au
 }
 
 /// What tokens say holds where there are tokens, and so do the rules. Those without a token have the rules alone.
-fn authorizer(config: &Config) -> Arc<dyn Authorizer> {
-    let policy = config.access.clone().map(|policy| Arc::new(policy) as Arc<dyn Authorizer>);
+fn authorizer(config: &Config, doors: &Doors) -> Arc<dyn Authorizer> {
+    let policy = doors.rules.clone().map(|rules| rules as Arc<dyn Authorizer>);
     match (policy, &config.auth) {
         (None, AuthConfig::Token(_)) => Arc::new(Granted),
         (None, _) => Arc::new(AllowAll),
@@ -222,7 +226,7 @@ fn authorizer(config: &Config) -> Arc<dyn Authorizer> {
 pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Option<&Metrics>) -> RegistryService {
     let mut builder = registry_http::service(registry)
         .authenticator(Arc::clone(&doors.authenticator))
-        .authorizer(authorizer(config))
+        .authorizer(authorizer(config, doors))
         .read_only(config.storage.read_only)
         .deletes(config.storage.delete)
         .relative_urls(config.http.relative_urls)

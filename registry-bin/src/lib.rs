@@ -16,6 +16,8 @@ pub mod command;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod configured;
+#[doc(hidden)]
 pub mod debug;
 #[doc(hidden)]
 pub mod descriptors;

@@ -1,5 +1,6 @@
 //! Reading files again when they change, or when SIGHUP says so.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
+use crate::configured::Configured;
 use crate::logins::Logins;
 use crate::tokens::Tokens;
 
@@ -29,6 +31,24 @@ pub struct Watched {
     pub tokens: Option<Arc<Tokens>>,
     /// The certificate and its key.
     pub certificates: Option<Arc<Certificates>>,
+}
+
+/// Everything that is read again when the server is told to: the files, and the configuration that names them.
+#[derive(Debug)]
+struct All {
+    files: Vec<Followed>,
+    configured: Configured,
+}
+
+impl All {
+    fn look(&mut self, told: bool) {
+        for followed in &mut self.files {
+            followed.look(told);
+        }
+        if told {
+            self.configured.reload();
+        }
+    }
 }
 
 impl Watched {
@@ -60,6 +80,12 @@ impl Watched {
 struct Followed {
     files: Files,
     reload: Box<dyn Fn() + Send>,
+}
+
+impl fmt::Debug for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Followed").field(&self.files).finish()
+    }
 }
 
 impl Followed {
@@ -116,13 +142,13 @@ fn look(paths: &[PathBuf]) -> Vec<Content> {
 ///
 /// # Errors
 /// If SIGHUP cannot be listened for.
-pub fn watch(watched: Watched) -> io::Result<impl Future<Output = ()> + Send> {
+pub fn watch(watched: Watched, configured: Configured) -> io::Result<impl Future<Output = ()> + Send> {
     let hangup = signal(SignalKind::hangup())?;
-    Ok(run(watched, hangup))
+    Ok(run(watched, configured, hangup))
 }
 
-async fn run(watched: Watched, mut hangup: Signal) {
-    let mut followed = watched.followed();
+async fn run(watched: Watched, configured: Configured, mut hangup: Signal) {
+    let mut all = All { files: watched.followed(), configured };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut days = tokio::time::interval(DAY);
@@ -136,18 +162,16 @@ async fn run(watched: Watched, mut hangup: Signal) {
             }
         };
         if told {
-            tracing::info!("SIGHUP: the files of logins and the certificate are read again; the rest needs a restart");
+            tracing::info!("SIGHUP: the files of logins, the certificate and the configuration are read again");
         }
         let blocking: &dyn Blocking = &TokioBlocking;
         let looked = blocking.run(move || {
-            for followed in &mut followed {
-                followed.look(told);
-            }
-            followed
+            all.look(told);
+            all
         });
         // The runtime is ending.
         let Ok(looked) = looked.await else { return };
-        followed = looked;
+        all = looked;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{self, Parsed, yaml};
 ///
 /// # Errors
 /// One line for each thing that is wrong, or has no effect.
-pub(super) fn load(path: Option<PathBuf>) -> Result<Parsed, Vec<String>> {
+pub(crate) fn load(path: Option<PathBuf>) -> Result<Parsed, Vec<String>> {
     let path = path.or_else(|| env::var_os(CONFIGURATION_PATH).filter(|path| !path.is_empty()).map(PathBuf::from));
     let document = match &path {
         Some(path) => Some(read(path).map_err(|error| vec![problem(&path.display().to_string(), &error)])?),

@@ -1,7 +1,7 @@
 //! The command line.
 
 mod check;
-mod configuration;
+pub(crate) mod configuration;
 mod health;
 mod htpasswd;
 mod serve;

@@ -27,6 +27,7 @@ use crate::access_log::{AccessLog, AccessLogged, Writing};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
 use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
+use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::health::{Check, Gated, Health, ProbeError};
 use crate::listen::{self, Listening, Place};
@@ -38,7 +39,7 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Serves until told to end.
 pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
-    let Parsed { config, warnings } = match configuration::load(path) {
+    let Parsed { config, warnings } = match configuration::load(path.clone()) {
         Ok(parsed) => parsed,
         Err(lines) => {
             for line in lines {
@@ -47,7 +48,7 @@ pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match start(&config, &warnings) {
+    match start(path, &config, &warnings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("cannot serve: {}", with_causes(&*error));
@@ -56,20 +57,20 @@ pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
     }
 }
 
-fn start(config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
+fn start(path: Option<PathBuf>, config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
     telemetry::install(&config.log)?;
     for warning in warnings {
         tracing::warn!("configuration: {warning}");
     }
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(run_server(config));
+    let served = runtime.block_on(run_server(path, config));
     // The claim on the folder is let go of when nothing can write there any more.
     runtime.shutdown_timeout(LAST_WORK);
     served.map(drop)
 }
 
 /// Serves until the end, and gives what must outlive the runtime.
-async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
+async fn run_server(path: Option<PathBuf>, config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let metrics = metrics(config)?;
     let Assembled { registry, storage, notifications, lock } = assemble::registry(config, metrics.as_deref()).await?;
@@ -95,7 +96,8 @@ async fn run_server(config: &Config) -> Result<Option<ServingLock>, Box<dyn Erro
     let (access_log, writing) = access_log(config)?;
     let service = Gated::new(assemble::service(registry.clone(), &doors, config, metrics.as_deref()), health);
     let service = AccessLogged::new(service, access_log);
-    let watching = tokio::spawn(watch::watch(doors.watched.clone())?);
+    let configured = Configured::new(path, config.clone(), doors.rules.clone());
+    let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured)?);
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
     greet(config, &place);
 

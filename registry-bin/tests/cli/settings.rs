@@ -228,3 +228,27 @@ fn few_open_files_are_told_and_a_low_soft_limit_is_raised() {
         assert!(told.iter().all(|line| line.contains("level=warning") && line.contains("connections=96")), "{told:?}");
     }
 }
+
+#[test]
+fn a_hangup_applies_rules_and_tells_what_needs_a_restart() {
+    let folder = folder();
+    let config = |rest: &str, actions: &str| {
+        format!(
+            "version: 0.1\nstorage: inmemory\nhttp: {{addr: '127.0.0.1:0'{rest}}}\n\
+             access: {{rules: [{{who: [anyone], repositories: ['**'], actions: {actions}}}]}}\n"
+        )
+    };
+    let write = |text: &str| std::fs::write(folder.path().join("config.yml"), text).unwrap();
+    let mut server = Program::in_folder(&folder).args(&["serve"]).config(&config("", "[pull]")).serve();
+    let push = |server: &crate::program::Server| request(&server.address, "POST /v2/a/blobs/uploads/", &[], b"").status;
+    assert_eq!(push(&server), 403);
+    write(&config(", relativeurls: true", "[pull, push]"));
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_for("the rules of access were read again");
+    assert!(server.wait_for("needs a restart").contains("settings=http.relativeurls"));
+    assert_eq!(push(&server), 202);
+    write("version: 0.1\nstorage: s4\n");
+    server.signal(rustix::process::Signal::HUP);
+    assert!(server.wait_for("what is in force stays").contains("storage.s4"));
+    assert_eq!(push(&server), 202);
+}
