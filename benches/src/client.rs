@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use registry_core::Digest;
 
 /// How much is read from the socket at once.
@@ -13,6 +15,8 @@ const READ_BYTES: usize = 256 * 1024;
 pub struct Connection {
     socket: TcpStream,
     host: SocketAddr,
+    /// A further line of the head, or nothing.
+    authorization: String,
     buffer: Vec<u8>,
 }
 
@@ -46,7 +50,23 @@ impl Connection {
     pub fn open(host: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(host)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, host, buffer: vec![0; READ_BYTES] })
+        Ok(Self { socket, host, authorization: String::new(), buffer: vec![0; READ_BYTES] })
+    }
+
+    /// Sends this user and password with every request from now on.
+    #[must_use]
+    pub fn logged_in(self, user: &str, password: &str) -> Self {
+        let encoded = STANDARD.encode(format!("{user}:{password}"));
+        Self { authorization: format!("Authorization: Basic {encoded}\r\n"), ..self }
+    }
+
+    /// Sends a request; gives the status of its answer, whatever it is.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn status(&mut self, method: &str, path: &str) -> io::Result<u16> {
+        self.write(method, path, Content::None)?;
+        Ok(self.answer(method == "HEAD")?.status)
     }
 
     /// Sends a request and waits for the end of its answer.
@@ -54,21 +74,25 @@ impl Connection {
     /// # Errors
     /// If the connection breaks, or what comes back has another status than `expected`.
     pub fn send(&mut self, method: &str, path: &str, content: Content<'_>, expected: u16) -> io::Result<Answer> {
-        let (framing, body) = match content {
-            Content::None => ("Content-Length: 0".to_owned(), &[][..]),
-            Content::Whole(body) => (format!("Content-Length: {}", body.len()), body),
-            Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
-        };
-        let host = self.host;
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{framing}\r\n\r\n");
-        self.socket.write_all(head.as_bytes())?;
-        self.socket.write_all(body)?;
+        self.write(method, path, content)?;
         let answer = self.answer(method == "HEAD")?;
         if answer.status == expected {
             Ok(answer)
         } else {
             Err(io::Error::other(format!("{method} {path}: {} instead of {expected}", answer.status)))
         }
+    }
+
+    fn write(&mut self, method: &str, path: &str, content: Content<'_>) -> io::Result<()> {
+        let (framing, body) = match content {
+            Content::None => ("Content-Length: 0".to_owned(), &[][..]),
+            Content::Whole(body) => (format!("Content-Length: {}", body.len()), body),
+            Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
+        };
+        let Self { host, authorization, .. } = self;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{framing}\r\n\r\n");
+        self.socket.write_all(head.as_bytes())?;
+        self.socket.write_all(body)
     }
 
     /// Pushes a blob as docker does, in three requests; `encoded` is what [`chunked`](crate::chunked) made of it.

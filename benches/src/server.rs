@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
-use registry_auth::Anonymous;
+use registry_auth::{Anonymous, Authenticator};
 use registry_core::storage::{Durability, WriteOptions};
 use registry_core::{Digest, MediaType, Reference, Registry, Repository, RepositoryName, Tag, layout};
 use registry_http::{RegistryService, ServeOptions, serve};
@@ -38,9 +38,17 @@ impl Server {
     /// # Errors
     /// If there is no port, thread or directory to be had.
     pub fn start(place: Place, parent: &str) -> io::Result<Self> {
+        Self::guarded(place, parent, Arc::new(Anonymous))
+    }
+
+    /// The same, for those whom `authenticator` lets in.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn guarded(place: Place, parent: &str, authenticator: Arc<dyn Authenticator>) -> io::Result<Self> {
         let (storage, directory) = place.open(Path::new(parent))?;
         let registry = Registry::builder(storage).build();
-        let service = registry_http::service(registry).authenticator(Arc::new(Anonymous)).deletes(true).build();
+        let service = registry_http::service(registry).authenticator(authenticator).deletes(true).build();
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;

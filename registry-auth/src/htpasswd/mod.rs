@@ -156,18 +156,19 @@ impl Htpasswd {
     async fn check(&self, user: &str, password: &str) -> Result<bool, AuthenticationError> {
         let users = self.users();
         let hash = users.hash(user);
+        // Whoever is not there takes the same steps, so that it takes the same time.
+        let Some(against) = hash.or(users.stand_in()) else { return Ok(false) };
         // A remembered code has the hash in it, so that of a user who was removed meanwhile is never looked up again.
-        let code = hash.map(|hash| self.cache.code(user, password, hash));
-        if code.is_some_and(|code| self.cache.has(&code, self.clock.now())) {
+        let code = self.cache.code(user, password, against);
+        if self.cache.has(&code, self.clock.now()) && hash.is_some() {
             self.counts.remembered();
             return Ok(true);
         }
         self.counts.forgotten();
-        let Some(against) = hash.or(users.stand_in()) else { return Ok(false) };
         let matches = self.verify(password, against).await?;
         // What bcrypt leaves out must not be left out of the password.
         let good = matches && hash.is_some() && password.len() <= MAX_PASSWORD_BYTES;
-        if let (true, Some(code)) = (good, code) {
+        if good {
             self.cache.put(code, self.clock.now());
         }
         Ok(good)
