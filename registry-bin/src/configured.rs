@@ -28,14 +28,14 @@ impl Configured {
     /// restart. One that is wrong changes nothing.
     pub fn reload(&mut self) {
         match configuration::load(self.path.clone()) {
-            Ok(Parsed { config, .. }) => self.take_over(config),
+            Ok(Parsed { config, .. }) => self.take_over(&config),
             Err(lines) => {
                 tracing::error!("the configuration has become wrong; what is in force stays: {}", lines.join("; "));
             }
         }
     }
 
-    fn take_over(&mut self, config: Config) {
+    fn take_over(&mut self, config: &Config) {
         if let (Some(rules), Some(fresh)) = (&self.rules, &config.access)
             && self.config.access.as_ref() != Some(fresh)
         {
@@ -43,7 +43,7 @@ impl Configured {
             self.config.access = Some(fresh.clone());
             tracing::info!("the rules of access were read again");
         }
-        let differing = differing(&self.config, &config);
+        let differing = differing(&self.config, config);
         if !differing.is_empty() {
             let settings = differing.into_iter().collect::<Vec<_>>().join(", ");
             tracing::warn!(settings, "the configuration has changed in what needs a restart");
@@ -125,7 +125,7 @@ mod tests {
         let rules = Arc::new(Reloadable::new(first.access.clone().unwrap()));
         let mut configured = Configured::new(None, first, Some(rules));
         let second = rule("[pull, push]");
-        configured.take_over(second.clone());
+        configured.take_over(&second);
         assert_eq!(configured.config.access, second.access);
         assert!(differing(&configured.config, &second).is_empty());
     }

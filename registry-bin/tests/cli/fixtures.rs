@@ -67,7 +67,9 @@ fn leaves(node: &registry_bin::config::node::Node, path: &str, found: &mut BTree
             }
         }
         Node::List(items) if items.iter().any(|item| matches!(item, Node::Map(_))) => {
-            items.iter().for_each(|item| leaves(item, path, found));
+            for item in items {
+                leaves(item, path, found);
+            }
         }
         Node::Null | Node::Scalar(_) | Node::List(_) => {
             found.insert(path.to_owned());

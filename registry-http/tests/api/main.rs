@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod access;
+mod advisories;
 mod base;
 mod blobs;
 mod catalog;
@@ -12,6 +13,7 @@ mod hostile;
 mod limits;
 mod location;
 mod manifests;
+mod matrix;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod referrers;
