@@ -10,6 +10,7 @@ mod catalog;
 mod client;
 mod connections;
 mod hostile;
+mod http2;
 mod limits;
 mod location;
 mod manifests;
