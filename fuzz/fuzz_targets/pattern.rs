@@ -6,7 +6,9 @@ use registry_core::RepositoryName;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let Some((pattern, name)) = text.split_once('\n') else { return };
-    let (Ok(pattern), Ok(name)) = (pattern.parse::<RepositoryPattern>(), name.parse::<RepositoryName>()) else { return };
+    let (Ok(pattern), Ok(name)) = (pattern.parse::<RepositoryPattern>(), name.parse::<RepositoryName>()) else {
+        return;
+    };
     let matches = pattern.matches(&name, Some("ann"));
     let text = pattern.to_string();
     if !text.contains(['*', '{']) {
