@@ -19,6 +19,8 @@ use registry_storage::{
     over_http,
 };
 
+#[cfg(feature = "letsencrypt")]
+use crate::acme::Acme;
 use crate::certificates::{Certificates, CertificatesError};
 #[cfg(feature = "s3")]
 use crate::config::S3Config;
@@ -72,6 +74,10 @@ pub enum AssembleError {
     /// The numbers of the storage are there already.
     #[error("the storage cannot be counted")]
     Metrics(#[from] prometheus::Error),
+    /// Nobody can be asked for a certificate.
+    #[cfg(feature = "letsencrypt")]
+    #[error("cannot speak ACME")]
+    Acme(#[from] rustls::Error),
     /// The program is ending.
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
@@ -167,6 +173,29 @@ pub struct Doors {
     pub rules: Option<Arc<Reloadable<Policy>>>,
     /// What has to be read again when its files change.
     pub watched: Watched,
+    /// What gets the certificate; to be run while the server serves.
+    pub acme: Option<Acme>,
+}
+
+#[cfg(not(feature = "letsencrypt"))]
+type Acme = std::convert::Infallible;
+
+/// The certificate, and what gets it.
+#[derive(Default)]
+struct Opened {
+    certificates: Option<Arc<Certificates>>,
+    acme: Option<Acme>,
+}
+
+fn open_certificates(config: &Config) -> Result<Opened, AssembleError> {
+    let Some(tls) = &config.http.tls else { return Ok(Opened::default()) };
+    #[cfg(feature = "letsencrypt")]
+    if let Some(letsencrypt) = &tls.letsencrypt {
+        let acme = Acme::new(letsencrypt)?;
+        let certificates = Certificates::challenged(tls, acme.challenges())?;
+        return Ok(Opened { certificates: Some(Arc::new(certificates)), acme: Some(acme) });
+    }
+    Ok(Opened { certificates: Some(Arc::new(Certificates::open(tls)?)), acme: None })
 }
 
 /// Reads the passwords or the keys of tokens, and the certificate.
@@ -181,7 +210,7 @@ pub async fn doors(config: &Config) -> Result<Doors, AssembleError> {
 
 fn open_doors(config: &Config) -> Result<Doors, AssembleError> {
     let has_rules = config.access.is_some();
-    let certificates = config.http.tls.as_ref().map(Certificates::open).transpose()?.map(Arc::new);
+    let Opened { certificates, acme } = open_certificates(config)?;
     let mut watched = Watched { certificates, ..Watched::default() };
     let authenticator: Arc<dyn Authenticator> = match &config.auth {
         // Without certificates that are verified everybody is anonymous.
@@ -202,7 +231,7 @@ fn open_doors(config: &Config) -> Result<Doors, AssembleError> {
         }
     };
     let rules = config.access.clone().map(|policy| Arc::new(Reloadable::new(policy)));
-    Ok(Doors { authenticator, rules, watched })
+    Ok(Doors { authenticator, rules, watched, acme })
 }
 
 /// Rules may have something for those without a login.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use registry_core::{Clock, SystemClock};
-use registry_http::{ClientAuth, ClientRoots, Identity, Tls, TlsError};
+use registry_http::{ClientAuth, ClientRoots, Identity, Tls, TlsBuilder, TlsError};
 
 use crate::config::{ClientCertificates, TlsConfig};
 use crate::reloads::{Reloads, seconds};
@@ -64,7 +64,29 @@ impl Certificates {
             let path = config.certificate.display();
             tracing::error!(%error, %path, not_after = %rfc3339(not_after), "clients will refuse the certificate");
         }
-        let tls = Tls::builder(identity)
+        Self::build(Tls::builder(identity), config, seconds(not_after))
+    }
+
+    /// Begins without a certificate where there is none yet, as `challenges` lead to one.
+    ///
+    /// # Errors
+    /// If a file with authorities cannot be read or used.
+    #[cfg(feature = "letsencrypt")]
+    pub fn challenged(
+        config: &TlsConfig,
+        challenges: Arc<dyn rustls::server::ResolvesServerCert>,
+    ) -> Result<Self, CertificatesError> {
+        let certificates = Self::build(Tls::challenged(challenges), config, 0)?;
+        if config.certificate.exists() {
+            certificates.reload();
+        } else {
+            tracing::warn!("there is no certificate yet: handshakes fail until ACME brings one");
+        }
+        Ok(certificates)
+    }
+
+    fn build(tls: TlsBuilder, config: &TlsConfig, not_after: u64) -> Result<Self, CertificatesError> {
+        let tls = tls
             .minimum_version(config.minimum_version)
             .cipher_suites(config.cipher_suites.clone())
             .client_auth(client_auth(&config.client_certificates)?)
@@ -72,8 +94,7 @@ impl Certificates {
             .build()
             .map_err(|source| CertificatesError::Tls { path: config.certificate.clone(), source })?;
         let (certificate, key) = (config.certificate.clone(), config.key.clone());
-        let not_after = AtomicU64::new(seconds(not_after));
-        Ok(Self { certificate, key, tls, not_after, reloads: Arc::default() })
+        Ok(Self { certificate, key, tls, not_after: AtomicU64::new(not_after), reloads: Arc::default() })
     }
 
     /// What connections are encrypted with.
@@ -127,7 +148,8 @@ impl Certificates {
     /// Tells when the certificate ends soon.
     pub fn tell_end(&self, now: SystemTime) {
         let not_after = self.not_after();
-        if not_after < now + SOON {
+        // Without one yet there is none that ends.
+        if not_after > SystemTime::UNIX_EPOCH && not_after < now + SOON {
             tracing::warn!(path = %self.certificate.display(), not_after = %rfc3339(not_after), "the certificate ends soon");
         }
     }
@@ -203,6 +225,7 @@ mod tests {
             cipher_suites: Vec::new(),
             client_certificates: ClientCertificates::No,
             http2: true,
+            letsencrypt: None,
         }
     }
 

@@ -5,6 +5,9 @@
 
 #[doc(hidden)]
 pub mod access_log;
+#[cfg(feature = "letsencrypt")]
+#[doc(hidden)]
+pub mod acme;
 #[doc(hidden)]
 pub mod assemble;
 #[doc(hidden)]

@@ -77,7 +77,8 @@ async fn run_server(path: Option<PathBuf>, config: &Config) -> Result<Option<Ser
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
-    let doors = assemble::doors(config).await?;
+    #[cfg_attr(not(feature = "letsencrypt"), expect(unused_mut, reason = "nothing is taken out"))]
+    let mut doors = assemble::doors(config).await?;
     let listener = match &doors.watched.certificates {
         Some(certificates) => listener.with_tls(certificates.tls()),
         None => listener,
@@ -85,6 +86,8 @@ async fn run_server(path: Option<PathBuf>, config: &Config) -> Result<Option<Ser
     let health = Health::default();
     // All of it ends when this is dropped.
     let mut background = JoinSet::new();
+    #[cfg(feature = "letsencrypt")]
+    doors.acme.take().map(|acme| background.spawn(acme.run()));
     watch_health(config, &storage, &health, &mut background)?;
     if let Some(metrics) = &metrics {
         tell(metrics, &doors, &health, place.is_exposed() && is_open(config))?;

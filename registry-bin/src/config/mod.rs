@@ -47,7 +47,7 @@ pub use self::report::Problem;
 #[cfg(feature = "s3")]
 pub use self::s3::{S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
-pub use self::tls::{ClientCertificates, TlsConfig};
+pub use self::tls::{ClientCertificates, LetsEncryptConfig, TlsConfig};
 pub use self::token::TokenConfig;
 
 use self::node::Node;

@@ -21,6 +21,21 @@ pub struct TlsConfig {
     pub client_certificates: ClientCertificates,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
+    /// From whom the certificate is; `None` where somebody else writes the files.
+    pub letsencrypt: Option<LetsEncryptConfig>,
+}
+
+/// How certificates are had by ACME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetsEncryptConfig {
+    /// The folder that account and certificate are kept in.
+    pub folder: PathBuf,
+    /// Who is told of what happens to them.
+    pub email: Option<String>,
+    /// The names that the certificate is for.
+    pub hosts: Vec<String>,
+    /// Where the authority is asked.
+    pub directory_url: String,
 }
 
 /// Whether clients are asked for a certificate.
@@ -85,11 +100,16 @@ pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused>
     if tls.is_blank() {
         return Ok(None);
     }
-    if tls.take("letsencrypt").is_some_and(|node| !node.is_blank()) {
-        tls.refuse("letsencrypt", "not available in this version; let an ACME client write certificate and key");
-        return Err(Refused);
+    let letsencrypt = letsencrypt(&mut tls)?;
+    let (mut certificate, mut key) = (tls.text("certificate"), tls.text("key"));
+    #[cfg(feature = "letsencrypt")]
+    if let Some(config) = &letsencrypt {
+        if certificate.is_some() || key.is_some() {
+            tls.refuse("letsencrypt", "stands beside certificate and key; write one or the other");
+        }
+        let kept = crate::acme::certificate(&config.folder).display().to_string();
+        (certificate, key) = (Some(kept.clone()), Some(kept));
     }
-    let (certificate, key) = (tls.text("certificate"), tls.text("key"));
     for (name, value) in [("certificate", &certificate), ("key", &key)] {
         if value.is_none() {
             tls.refuse(name, "missing: TLS takes a certificate and its key");
@@ -110,6 +130,7 @@ pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused>
         cipher_suites: cipher_suites.ok_or(Refused)?,
         client_certificates: client_certificates.ok_or(Refused)?,
         http2,
+        letsencrypt,
     }))
 }
 
@@ -118,6 +139,42 @@ fn http2(http: &mut Section<'_>) -> bool {
     let disabled = section.boolean("disabled").unwrap_or(false);
     section.finish();
     !disabled
+}
+
+/// Reads `http.tls.letsencrypt`.
+#[cfg(feature = "letsencrypt")]
+fn letsencrypt(tls: &mut Section<'_>) -> Result<Option<LetsEncryptConfig>, Refused> {
+    const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
+    let mut section = tls.section("letsencrypt");
+    if section.is_blank() {
+        return Ok(None);
+    }
+    let (folder, email) = (section.text("cachefile"), section.text("email"));
+    let hosts = section.texts("hosts");
+    let directory_url = section.text("directoryurl").unwrap_or_else(|| PRODUCTION.to_owned());
+    if folder.is_none() {
+        section.refuse("cachefile", "missing: the folder that account and certificate are kept in");
+    }
+    if hosts.is_empty() {
+        section.refuse("hosts", "missing: the names that the certificate is for");
+    }
+    if !directory_url.starts_with("https://") {
+        section.refuse("directoryurl", "has to begin with https://");
+    }
+    section.finish();
+    let folder = folder.ok_or(Refused)?.into();
+    Ok(Some(LetsEncryptConfig { folder, email, hosts, directory_url }))
+}
+
+#[cfg(not(feature = "letsencrypt"))]
+fn letsencrypt(tls: &mut Section<'_>) -> Result<Option<LetsEncryptConfig>, Refused> {
+    if tls.take("letsencrypt").is_some_and(|node| !node.is_blank()) {
+        let reason =
+            "not built in: build it with the feature letsencrypt, or let an ACME client write certificate and key";
+        tls.refuse("letsencrypt", reason);
+        return Err(Refused);
+    }
+    Ok(None)
 }
 
 /// TLS 1.0 and 1.1, that older files ask for, are not spoken; what is spoken instead is safer.
@@ -222,7 +279,22 @@ mod tests {
         assert_eq!(problems("clientca: [a]"), ["http.tls.clientca: not a setting of TLS"]);
         assert!(problems("clientauth: no")[0].starts_with("http.tls.clientauth: expected one of "));
         assert!(problems("minimumtls: tls1.4")[0].starts_with("http.tls.minimumtls: expected one of "));
-        assert!(problems("letsencrypt: {email: a@b}")[0].starts_with("http.tls.letsencrypt: not available"));
+        assert!(problems("letsencrypt: {cachefile: /c, hosts: [a]}")[0].starts_with("http.tls.letsencrypt: "));
+    }
+
+    #[cfg(feature = "letsencrypt")]
+    #[test]
+    fn certificates_by_acme() {
+        let config =
+            read("{tls: {letsencrypt: {cachefile: /c, email: a@b, hosts: [x, y]}}}").0.unwrap().http.tls.unwrap();
+        assert_eq!((config.certificate, config.key), ("/c/certificate.pem".into(), "/c/certificate.pem".into()));
+        let acme = config.letsencrypt.unwrap();
+        assert_eq!((acme.hosts, acme.email.as_deref()), (vec!["x".to_owned(), "y".to_owned()], Some("a@b")));
+        assert_eq!(acme.directory_url, "https://acme-v02.api.letsencrypt.org/directory");
+        let told = |settings: &str| read(&format!("{{tls: {{letsencrypt: {{{settings}}}}}}}")).0.unwrap_err();
+        assert!(told("hosts: [x]")[0].starts_with("http.tls.letsencrypt.cachefile: missing"));
+        assert!(told("cachefile: /c")[0].starts_with("http.tls.letsencrypt.hosts: missing"));
+        assert!(told("cachefile: /c, hosts: [x], directoryurl: 'http://x'")[0].contains("https://"));
     }
 
     #[test]

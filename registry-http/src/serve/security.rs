@@ -67,6 +67,9 @@ async fn handshake(tls: crate::Tls, mut socket: Socket) -> io::Result<Secured> {
     let stream = tokio_rustls::TlsAcceptor::from(tls.config()).accept(socket).await?;
     let connection = stream.get_ref().1;
     let protocol = if connection.alpn_protocol() == Some(crate::tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
+    if connection.alpn_protocol() == Some(crate::tls::CHALLENGE) {
+        return Err(io::Error::other("it was an authority's, which has what it came for"));
+    }
     let certificate = tls.peer_certificate(connection);
     Ok(Secured { socket: Socket::Tls(Box::new(stream)), protocol, is_encrypted: true, certificate })
 }

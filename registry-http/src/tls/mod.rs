@@ -8,7 +8,7 @@ mod identity;
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -56,8 +56,20 @@ pub struct Tls {
 impl Tls {
     /// Begins with the certificate that clients are shown.
     pub fn builder(identity: Identity) -> TlsBuilder {
+        Self::begin(Some(identity), None)
+    }
+
+    /// Begins without a certificate: handshakes fail until [`reload`](Self::reload) brings one, but for those by which an
+    /// authority finds out whose a name is (`tls-alpn-01`, RFC 8737). `challenges` has the answers to them; those
+    /// connections end with the handshake.
+    pub fn challenged(challenges: Arc<dyn ResolvesServerCert>) -> TlsBuilder {
+        Self::begin(None, Some(challenges))
+    }
+
+    fn begin(identity: Option<Identity>, challenges: Option<Arc<dyn ResolvesServerCert>>) -> TlsBuilder {
         TlsBuilder {
             identity,
+            challenges,
             minimum_version: TlsVersion::V1_2,
             cipher_suites: Vec::new(),
             client_auth: ClientAuth::None,
@@ -67,7 +79,7 @@ impl Tls {
 
     /// Shows this certificate from the next connection on. Connections that are there stay.
     pub fn reload(&self, identity: &Identity) {
-        self.current.0.store(identity.key());
+        self.current.identity.store(Some(identity.key()));
     }
 
     /// What a handshake goes by.
@@ -86,7 +98,8 @@ impl Tls {
 #[derive(Debug)]
 #[must_use]
 pub struct TlsBuilder {
-    identity: Identity,
+    identity: Option<Identity>,
+    challenges: Option<Arc<dyn ResolvesServerCert>>,
     minimum_version: TlsVersion,
     cipher_suites: Vec<CipherSuite>,
     client_auth: ClientAuth,
@@ -128,7 +141,8 @@ impl TlsBuilder {
         let provider = Arc::new(ciphers::restrict(aws_lc_rs::default_provider(), &self.cipher_suites));
         let both = [&TLS13, &TLS12];
         let versions = if self.minimum_version == TlsVersion::V1_3 { &both[..1] } else { &both };
-        let current = Arc::new(Current(ArcSwap::new(self.identity.key())));
+        let identity = ArcSwapOption::new(self.identity.as_ref().map(Identity::key));
+        let current = Arc::new(Current { identity, challenges: self.challenges.clone() });
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
             .map_err(|_| TlsError::NoCipherSuite)?;
@@ -143,19 +157,30 @@ impl TlsBuilder {
 
     fn alpn(&self) -> Vec<Vec<u8>> {
         let http2 = self.http2.then(|| H2.to_vec());
-        http2.into_iter().chain([b"http/1.1".to_vec()]).collect()
+        let challenges = self.challenges.is_some().then(|| CHALLENGE.to_vec());
+        http2.into_iter().chain([b"http/1.1".to_vec()]).chain(challenges).collect()
     }
 }
 
 /// HTTP/2 in the negotiation of protocols (RFC 9113 §3.1).
 pub(crate) const H2: &[u8] = b"h2";
 
+/// A handshake that only proves whose a name is (RFC 8737 §6.2).
+pub(crate) const CHALLENGE: &[u8] = b"acme-tls/1";
+
 /// The certificate that is shown now.
-struct Current(ArcSwap<CertifiedKey>);
+struct Current {
+    identity: ArcSwapOption<CertifiedKey>,
+    challenges: Option<Arc<dyn ResolvesServerCert>>,
+}
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_challenge = hello.alpn().is_some_and(|protocols| protocols.eq([CHALLENGE]));
+        match &self.challenges {
+            Some(challenges) if is_challenge => challenges.resolve(hello),
+            _ => self.identity.load_full(),
+        }
     }
 }
 
