@@ -17,8 +17,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::config::LetsEncryptConfig;
 
-/// The file in the folder that has the certificate and its key.
-const CERTIFICATE: &str = "certificate.pem";
+const CERTIFICATE: &str = LetsEncryptConfig::CERTIFICATE;
 const ACCOUNT: &str = "account.pem";
 
 /// Gets certificates, and gets them again before they end.
@@ -66,12 +65,6 @@ impl std::fmt::Debug for Acme {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Acme")
     }
-}
-
-/// Where the certificate of a folder lies; its key is in the same file.
-#[must_use]
-pub fn certificate(folder: &Path) -> PathBuf {
-    folder.join(CERTIFICATE)
 }
 
 /// Keeps account and certificate in files that nobody else reads. There is one of each: other names or another
@@ -151,6 +144,6 @@ mod tests {
         assert_eq!(folder.load_cert(&[], "").await.unwrap().unwrap(), b"two");
         assert_eq!(folder.load_account(&[], "").await.unwrap().unwrap(), b"key");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&folder.0), mode(&certificate(&folder.0))), (0o700, 0o600));
+        assert_eq!((mode(&folder.0), mode(&folder.0.join(CERTIFICATE))), (0o700, 0o600));
     }
 }

@@ -38,6 +38,17 @@ pub struct LetsEncryptConfig {
     pub directory_url: String,
 }
 
+impl LetsEncryptConfig {
+    /// The file in the folder that has the certificate and its key.
+    pub const CERTIFICATE: &str = "certificate.pem";
+
+    /// Where the certificate lies, together with its key.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join(Self::CERTIFICATE)
+    }
+}
+
 /// Whether clients are asked for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientCertificates {
@@ -101,15 +112,16 @@ pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused>
         return Ok(None);
     }
     let letsencrypt = letsencrypt(&mut tls)?;
-    let (mut certificate, mut key) = (tls.text("certificate"), tls.text("key"));
-    #[cfg(feature = "letsencrypt")]
-    if let Some(config) = &letsencrypt {
-        if certificate.is_some() || key.is_some() {
-            tls.refuse("letsencrypt", "stands beside certificate and key; write one or the other");
+    let (certificate, key) = (tls.text("certificate").map(PathBuf::from), tls.text("key").map(PathBuf::from));
+    let (certificate, key) = match &letsencrypt {
+        None => (certificate, key),
+        Some(config) => {
+            if certificate.is_some() || key.is_some() {
+                tls.refuse("letsencrypt", "stands beside certificate and key; write one or the other");
+            }
+            (Some(config.certificate()), Some(config.certificate()))
         }
-        let kept = crate::acme::certificate(&config.folder).display().to_string();
-        (certificate, key) = (Some(kept.clone()), Some(kept));
-    }
+    };
     for (name, value) in [("certificate", &certificate), ("key", &key)] {
         if value.is_none() {
             tls.refuse(name, "missing: TLS takes a certificate and its key");
@@ -124,8 +136,8 @@ pub(super) fn read(http: &mut Section<'_>) -> Result<Option<TlsConfig>, Refused>
         tls.refuse(&key, "not a setting of TLS");
     }
     Ok(Some(TlsConfig {
-        certificate: certificate.ok_or(Refused)?.into(),
-        key: key.ok_or(Refused)?.into(),
+        certificate: certificate.ok_or(Refused)?,
+        key: key.ok_or(Refused)?,
         minimum_version,
         cipher_suites: cipher_suites.ok_or(Refused)?,
         client_certificates: client_certificates.ok_or(Refused)?,
