@@ -29,6 +29,7 @@ use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::notifications::{self, NotificationsError};
 use crate::tokens::{Tokens, TokensError};
+use crate::traces::Traces;
 use crate::watch::Watched;
 
 /// A registry, and the claim on what it stores in.
@@ -91,11 +92,16 @@ pub enum AssembleError {
     Capability(#[from] registry_storage::MissingCapability),
 }
 
-/// Opens the storage, claims it, and puts a registry over it. What is asked of it is counted, if there are numbers.
+/// Opens the storage, claims it, and puts a registry over it. What is asked of it is counted, if there are numbers,
+/// and traced, if there are traces.
 ///
 /// # Errors
 /// If the storage cannot be opened, or another server has it.
-pub async fn registry(config: &Config, metrics: Option<&Metrics>) -> Result<Assembled, AssembleError> {
+pub async fn registry(
+    config: &Config,
+    metrics: Option<&Metrics>,
+    traces: Option<&Traces>,
+) -> Result<Assembled, AssembleError> {
     let (storage, lock): (Arc<dyn Storage>, _) = match &config.storage.driver {
         Driver::Filesystem { root, durability } => {
             let (storage, lock) = filesystem(root, *durability).await?;
@@ -107,6 +113,10 @@ pub async fn registry(config: &Config, metrics: Option<&Metrics>) -> Result<Asse
     };
     let storage = match metrics {
         Some(metrics) => metrics.count_storage(storage, &config.storage.driver)?,
+        None => storage,
+    };
+    let storage = match traces {
+        Some(traces) => traces.storage(storage),
         None => storage,
     };
     let notifications = prepare_notifications(config).await?;

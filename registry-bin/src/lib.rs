@@ -43,4 +43,6 @@ pub mod telemetry;
 #[doc(hidden)]
 pub mod tokens;
 #[doc(hidden)]
+pub mod traces;
+#[doc(hidden)]
 pub mod watch;

@@ -11,8 +11,12 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+#[cfg(feature = "otel")]
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+#[cfg(feature = "otel")]
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
@@ -27,6 +31,8 @@ pub fn install(config: &LogConfig) -> Result<(), tracing::dispatcher::SetGlobalD
         .with_writer(io::stderr)
         .event_format(Lines::new(config))
         .finish();
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(filter_fn(|metadata| !crate::traces::is_repeated(metadata)));
     tracing::subscriber::set_global_default(subscriber)
 }
 

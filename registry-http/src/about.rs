@@ -58,6 +58,12 @@ impl About {
         self.0.user.get().map(|user| &**user)
     }
 
+    /// Which of the API's paths it has, such as `/v2/{name}/manifests/{reference}`; `None` for any other.
+    #[must_use]
+    pub fn route(&self) -> Option<&'static str> {
+        self.0.route.as_ref().map(Route::template)
+    }
+
     /// The repository in its path.
     #[must_use]
     pub fn repository(&self) -> Option<&str> {

@@ -109,6 +109,20 @@ pub enum RouteError {
 }
 
 impl Route {
+    /// What all paths of this kind have in common.
+    pub(crate) fn template(&self) -> &'static str {
+        match self {
+            Self::Base => "/v2/",
+            Self::Catalog => "/v2/_catalog",
+            Self::Tags(_) => "/v2/{name}/tags/list",
+            Self::Manifest(_) => "/v2/{name}/manifests/{reference}",
+            Self::Blob(_) => "/v2/{name}/blobs/{digest}",
+            Self::Uploads(_) => "/v2/{name}/blobs/uploads/",
+            Self::Upload(_) => "/v2/{name}/blobs/uploads/{reference}",
+            Self::Referrers(_) => "/v2/{name}/referrers/{digest}",
+        }
+    }
+
     /// Reads a path, percent-encoded and without a prefix. It is decoded once, and only here.
     ///
     /// A name may itself hold the words of the API: what stands at the end decides, so the name is as long as it

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 pub use service::{AccessLogged, CountedBody};
+#[cfg(feature = "otel")]
+pub(crate) use shown::query_alone as shown_query;
 
 /// How many lines may wait for a slow reader.
 const WAITING: usize = 4096;

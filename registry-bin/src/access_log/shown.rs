@@ -28,6 +28,14 @@ pub(super) fn referer(text: &str) -> String {
     text.parse().map_or_else(|_| String::new(), |uri| target(&uri))
 }
 
+/// What follows the `?` of a target, likewise.
+#[cfg(feature = "otel")]
+pub(crate) fn query_alone(text: &str) -> String {
+    let mut shown = String::new();
+    query(&mut shown, Some(text));
+    shown.split_off(1)
+}
+
 fn query(shown: &mut String, query: Option<&str>) {
     let Some(query) = query else { return };
     for (index, pair) in query.split('&').enumerate() {

@@ -32,6 +32,7 @@ use crate::debug::Debugging;
 use crate::health::{Check, Gated, Health, ProbeError};
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
+use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
 /// How long the program waits at its end for work that blocks, such as a write to the disk.
@@ -62,18 +63,27 @@ fn start(path: Option<PathBuf>, config: &Config, warnings: &[String]) -> Result<
     for warning in warnings {
         tracing::warn!("configuration: {warning}");
     }
+    let traces = Traces::start();
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(run_server(path, config));
+    let served = runtime.block_on(run_server(path, config, traces.as_ref()));
     // The claim on the folder is let go of when nothing can write there any more.
     runtime.shutdown_timeout(LAST_WORK);
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     served.map(drop)
 }
 
 /// Serves until the end, and gives what must outlive the runtime.
-async fn run_server(path: Option<PathBuf>, config: &Config) -> Result<Option<ServingLock>, Box<dyn Error>> {
+async fn run_server(
+    path: Option<PathBuf>,
+    config: &Config,
+    traces: Option<&Traces>,
+) -> Result<Option<ServingLock>, Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, lock } = assemble::registry(config, metrics.as_deref()).await?;
+    let Assembled { registry, storage, notifications, lock } =
+        assemble::registry(config, metrics.as_deref(), traces).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
@@ -98,7 +108,7 @@ async fn run_server(path: Option<PathBuf>, config: &Config) -> Result<Option<Ser
     debug(config, &health, metrics.clone(), &mut background).await?;
     let (access_log, writing) = access_log(config)?;
     let service = Gated::new(assemble::service(registry.clone(), &doors, config, metrics.as_deref()), health);
-    let service = AccessLogged::new(service, access_log);
+    let service = traced(AccessLogged::new(service, access_log), traces);
     let configured = Configured::new(path, config.clone(), doors.rules.clone());
     let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured)?);
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;

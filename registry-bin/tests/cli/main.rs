@@ -14,3 +14,4 @@ mod refusals;
 mod secrets;
 mod settings;
 mod tokens;
+mod traces;
