@@ -22,6 +22,14 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Whoever gets an error refuses the request, whichever it is.
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError>;
 
+    /// Whose these credentials are, where that takes no more than a look at what is in memory: `authenticate` would
+    /// answer the same. `None`, which is the default, where it takes work, or they are wrong. What is known so is not
+    /// counted against those who try passwords, and a certificate that is known so goes before a header.
+    fn recall(&self, credentials: &Credentials) -> Option<Principal> {
+        let _ = credentials;
+        None
+    }
+
     /// What to tell a client that has to come back with credentials, or with better ones; `None` if no credentials
     /// would change anything.
     fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge>;
@@ -63,6 +71,10 @@ impl Authenticator for Anonymous {
         Ok(Principal::anonymous())
     }
 
+    fn recall(&self, _: &Credentials) -> Option<Principal> {
+        Some(Principal::anonymous())
+    }
+
     fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
         None
     }
@@ -74,12 +86,17 @@ impl Authenticator for Anonymous {
 pub struct OrAnonymous<A>(pub A);
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<A: Authenticator> Authenticator for OrAnonymous<Arc<A>> {
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
         match self.0.authenticate(credentials.filter(|credentials| !credentials.are_empty())).await {
             Err(AuthenticationError::Missing) => Ok(Principal::anonymous()),
             answer => answer,
         }
+    }
+
+    fn recall(&self, credentials: &Credentials) -> Option<Principal> {
+        if credentials.are_empty() { Some(Principal::anonymous()) } else { self.0.recall(credentials) }
     }
 
     fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
@@ -96,6 +113,7 @@ mod tests {
         let credentials = Credentials::parse("Basic YTpi").unwrap();
         assert_eq!(Anonymous.authenticate(Some(&credentials)).await.unwrap(), Principal::anonymous());
         assert_eq!(Anonymous.authenticate(None).await.unwrap(), Principal::anonymous());
+        assert_eq!(Anonymous.recall(&Credentials::Unreadable), Some(Principal::anonymous()));
         let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
         assert_eq!(Anonymous.challenge(&asked), None);
     }
@@ -109,6 +127,11 @@ mod tests {
         assert_eq!(login("Basic YTpi").await.unwrap(), Principal::named("a"));
         assert!(matches!(login("Basic YTo=").await, Err(AuthenticationError::Rejected)));
         assert!(matches!(login("Basic YTpj").await, Err(AuthenticationError::Rejected)));
+        let unreadable = logins.authenticate(Some(&Credentials::Unreadable)).await;
+        assert!(matches!(unreadable, Err(AuthenticationError::Rejected)));
+        let recall = |header: &str| logins.recall(&Credentials::parse(header).unwrap());
+        assert_eq!(recall("Basic Og=="), Some(Principal::anonymous()));
+        assert_eq!(recall("Basic YTpi"), None, "to check it is work");
         let asked = Asked { wanted: &[], shortfall: Shortfall::Missing, origin: None };
         assert_eq!(logins.challenge(&asked), Some(Challenge::basic("r")));
     }

@@ -14,10 +14,14 @@ pub struct ClientCertificates;
 #[async_trait]
 impl Authenticator for ClientCertificates {
     async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
-        Ok(match credentials {
-            Some(Credentials::Certificate { subject }) => Principal::named(subject),
-            _ => Principal::anonymous(),
-        })
+        Ok(credentials.and_then(|credentials| self.recall(credentials)).unwrap_or_else(Principal::anonymous))
+    }
+
+    fn recall(&self, credentials: &Credentials) -> Option<Principal> {
+        match credentials {
+            Credentials::Certificate { subject } => Some(Principal::named(subject)),
+            _ => None,
+        }
     }
 
     /// A certificate is asked for when the connection is made, and at no other time.
@@ -37,5 +41,7 @@ mod tests {
         let password = Credentials::parse("Basic YW5uOmI=").unwrap();
         assert_eq!(ClientCertificates.authenticate(Some(&password)).await.unwrap(), Principal::anonymous());
         assert_eq!(ClientCertificates.authenticate(None).await.unwrap(), Principal::anonymous());
+        assert_eq!(ClientCertificates.recall(&certificate), Some(Principal::named("ann")));
+        assert_eq!(ClientCertificates.recall(&password), None);
     }
 }

@@ -23,12 +23,13 @@ pub enum Credentials {
         /// The token.
         token: Password,
     },
-    /// A client certificate whose chain was verified when the connection was made. It counts where a request has no
-    /// `Authorization` header.
+    /// A client certificate whose chain was verified when the connection was made.
     Certificate {
         /// Whom it was made for: the common name of its subject.
         subject: String,
     },
+    /// A header that cannot be read as any of those. It is wrong wherever there are logins.
+    Unreadable,
 }
 
 impl Credentials {

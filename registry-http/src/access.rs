@@ -11,7 +11,7 @@ use registry_core::{Caller, Repository, RepositoryName};
 
 use crate::call::Call;
 use crate::error::Refusal;
-use crate::limits::{Requester, TooFast};
+use crate::limits::{Requester, TooFast, Unchecked};
 use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, TagsAt, UploadAt, UploadsAt};
 use crate::service::Settings;
 
@@ -182,58 +182,129 @@ pub(crate) enum Admission {
     Unavailable,
 }
 
+/// Why nobody was authenticated.
+enum Unknown {
+    TooFast(TooFast),
+    Refused(AuthenticationError),
+}
+
 async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester), Refusal> {
     let refuse = |admission, refusal: Refusal| {
         call.settings.observer.decided(admission);
         Err(refusal)
     };
-    let authenticated = match credentials(call) {
-        Ok(credentials) => call.settings.authenticator.authenticate(credentials.as_ref()).await,
-        Err(error) => Err(error),
-    };
     // Whoever has not shown a name counts by address, those with wrong passwords as well.
     let address = call.requester();
-    let requester = authenticated.as_ref().map_or(address.clone(), |principal| Requester::of(principal, &address));
-    if let Some(Err(TooFast { wait })) = call.settings.rates.as_ref().map(|rates| rates.admit(&requester)) {
-        return refuse(Admission::TooFast, Refusal::too_fast(wait));
-    }
-    let principal = match authenticated {
-        Ok(principal) => principal,
-        Err(error @ AuthenticationError::Busy) => return refuse(Admission::Busy, error.into()),
-        Err(error @ AuthenticationError::Unavailable(_)) => return refuse(Admission::Unavailable, error.into()),
-        Err(AuthenticationError::Missing) => {
-            return refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing));
+    let authenticated = authenticate(call, &address).await;
+    let (principal, requester) = match authenticated {
+        Ok(authenticated) => authenticated,
+        Err(Unknown::TooFast(TooFast { wait })) => return refuse(Admission::TooFast, Refusal::too_fast(wait)),
+        Err(Unknown::Refused(error)) => {
+            let (admission, refusal) = unknown(call, &access, error);
+            return refuse(admission, refusal);
         }
-        Err(_) => return refuse(Admission::Invalid, unauthorized(call, access, Shortfall::Invalid)),
     };
     if let Some(name) = principal.name() {
         call.about.is_from(name);
     }
-    let is_anonymous = principal.is_anonymous();
-    match call.settings.authorizer.authorize(&principal, &access).await {
-        Ok(Decision::Allow) => {
-            call.settings.observer.decided(if is_anonymous { Admission::Anonymous } else { Admission::Known });
-            Ok((principal, requester))
+    match decide(call, &principal, &access).await {
+        Ok(Decision::Allow) if principal.is_anonymous() => call.settings.observer.decided(Admission::Anonymous),
+        Ok(Decision::Allow) => call.settings.observer.decided(Admission::Known),
+        Ok(Decision::Deny) if principal.is_anonymous() => {
+            return refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing));
         }
-        Ok(Decision::Deny) if is_anonymous => {
-            refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing))
+        Ok(Decision::Deny) => return refuse(Admission::Denied, unauthorized(call, access, Shortfall::Insufficient)),
+        Err(error) => return refuse(Admission::Unavailable, Refusal::undecided(error)),
+    }
+    Ok((principal, requester))
+}
+
+/// Finds out who sent a request, and whom it is counted for. What takes no work comes first, so that those who are known
+/// come in however many passwords are being tried.
+async fn authenticate(call: &Call, address: &Requester) -> Result<(Principal, Requester), Unknown> {
+    let authenticator = &call.settings.authenticator;
+    let principal = match recalled(call) {
+        Recalled::Known(principal) => Ok(principal),
+        Recalled::Work(password @ Credentials::Basic { .. }) => checked(call, address, &password).await,
+        Recalled::Work(credentials) => authenticator.authenticate(Some(&credentials)).await.map_err(Unknown::Refused),
+        Recalled::Nothing => authenticator.authenticate(None).await.map_err(Unknown::Refused),
+    };
+    let requester = principal.as_ref().map_or(address.clone(), |principal| Requester::of(principal, address));
+    if let Some(Err(too_fast)) = call.settings.rates.as_ref().map(|rates| rates.admit(&requester)) {
+        return Err(Unknown::TooFast(too_fast));
+    }
+    Ok((principal?, requester))
+}
+
+/// What is known of a request without work.
+enum Recalled {
+    Known(Principal),
+    /// These have to be looked at.
+    Work(Credentials),
+    Nothing,
+}
+
+fn recalled(call: &Call) -> Recalled {
+    let authenticator = &call.settings.authenticator;
+    let certificate =
+        call.certificate_subject().map(|subject| Credentials::Certificate { subject: subject.to_owned() });
+    if let Some(principal) = certificate.as_ref().and_then(|certificate| authenticator.recall(certificate)) {
+        return Recalled::Known(principal);
+    }
+    let Some(credentials) = header(call).or(certificate) else { return Recalled::Nothing };
+    authenticator.recall(&credentials).map_or(Recalled::Work(credentials), Recalled::Known)
+}
+
+/// Checks a password, if its address may try one.
+async fn checked(call: &Call, address: &Requester, credentials: &Credentials) -> Result<Principal, Unknown> {
+    let running = call.settings.password_checks.begin(address).map_err(|unchecked| match unchecked {
+        Unchecked::TooFast(too_fast) => Unknown::TooFast(too_fast),
+        Unchecked::Busy => Unknown::Refused(AuthenticationError::Busy),
+    })?;
+    let authenticated = call.settings.authenticator.authenticate(Some(credentials)).await;
+    if matches!(authenticated, Err(AuthenticationError::Rejected)) {
+        running.was_wrong();
+    }
+    authenticated.map_err(Unknown::Refused)
+}
+
+/// The credentials in the header; one that makes no sense is there all the same.
+fn header(call: &Call) -> Option<Credentials> {
+    let mut values = call.headers.get_all(AUTHORIZATION).iter();
+    let value = values.next()?;
+    let read = value.to_str().map_err(|_| AuthenticationError::Malformed).and_then(Credentials::parse);
+    match read {
+        Ok(credentials) if values.next().is_none() => Some(credentials),
+        _ => {
+            tracing::debug!(bytes = value.len(), limit = Credentials::MAX_BYTES, "credentials that cannot be read");
+            Some(Credentials::Unreadable)
         }
-        Ok(Decision::Deny) => refuse(Admission::Denied, unauthorized(call, access, Shortfall::Insufficient)),
-        Err(error) => refuse(Admission::Unavailable, Refusal::undecided(error)),
     }
 }
 
-fn credentials(call: &Call) -> Result<Option<Credentials>, AuthenticationError> {
-    let mut values = call.headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        let subject = call.certificate_subject();
-        return Ok(subject.map(|subject| Credentials::Certificate { subject: subject.to_owned() }));
-    };
-    if values.next().is_some() {
-        return Err(AuthenticationError::Malformed);
+/// What whoever nobody knows is told.
+fn unknown(call: &Call, access: &Access, error: AuthenticationError) -> (Admission, Refusal) {
+    match error {
+        AuthenticationError::Busy => (Admission::Busy, error.into()),
+        AuthenticationError::Unavailable(_) => (Admission::Unavailable, error.into()),
+        AuthenticationError::Missing => {
+            (Admission::Missing, unauthorized(call, access.clone(), Shortfall::Missing))
+        }
+        _ => (Admission::Invalid, unauthorized(call, access.clone(), Shortfall::Invalid)),
     }
-    let text = value.to_str().map_err(|_| AuthenticationError::Malformed)?;
-    Credentials::parse(text).map(Some)
+}
+
+async fn decide(call: &Call, principal: &Principal, access: &Access) -> Result<Decision, AuthorizationError> {
+    let authorizer = &call.settings.authorizer;
+    let decision = authorizer.authorize(principal, access).await?;
+    // The base is where clients learn that they have to log in. Where there is no login, who may look around comes in.
+    if (decision, access) == (Decision::Deny, &Access::Base) && principal.is_anonymous() {
+        let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
+        if call.settings.authenticator.challenge(&asked).is_none() {
+            return authorizer.authorize(principal, &Access::Catalog).await;
+        }
+    }
+    Ok(decision)
 }
 
 fn unauthorized(call: &Call, access: Access, shortfall: Shortfall) -> Refusal {

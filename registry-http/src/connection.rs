@@ -11,8 +11,9 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encrypted;
 
-/// The client's certificate, that an authority of this server's choice stands for. A request without an `Authorization`
-/// header has its subject as [`Credentials::Certificate`](registry_auth::Credentials::Certificate).
+/// The client's certificate, that an authority of this server's choice stands for. Its subject is shown to the
+/// authenticator as [`Credentials::Certificate`](registry_auth::Credentials::Certificate): first to
+/// [`recall`](registry_auth::Authenticator::recall), and where a request has no `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificate {
     subject: Arc<str>,

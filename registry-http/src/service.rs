@@ -19,7 +19,7 @@ use crate::body::ResponseBody;
 use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatch;
-use crate::limits::{InFlight, OpenUploads, Rates, RequestRate};
+use crate::limits::{InFlight, OpenUploads, PasswordChecks, Rates, RequestRate};
 use crate::location::{ExternalUrl, Locations, Prefix};
 #[cfg(feature = "metrics")]
 use crate::metrics::HttpMetrics;
@@ -68,6 +68,7 @@ impl Unguarded {
             max_body_bytes: None,
             requests: InFlight::new(16_384),
             rates: None,
+            password_checks: PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS)),
             open_uploads: OpenUploads::new(1000),
             observer: Observer::default(),
         })
@@ -180,6 +181,15 @@ impl ServiceBuilder {
         self
     }
 
+    /// How many wrong passwords may come from one address; [`RequestRate::WRONG_PASSWORDS`] by default, any number with
+    /// `None`. While there are too many, no password from that address is looked at, but those that the authenticator
+    /// [recalls](Authenticator::recall): everybody else there gets 429. Loopback addresses have no limit, as a proxy
+    /// that does not say for whom it asks would be a single address.
+    pub fn wrong_passwords(mut self, rate: Option<RequestRate>) -> Self {
+        self.0.password_checks = PasswordChecks::new(rate);
+        self
+    }
+
     /// How many uploads one principal, or one address without a login, may have under way; 1,000 by default. Further
     /// ones get 429. Those that were begun by another process or have rested for an hour do not count.
     pub fn max_uploads(mut self, uploads: usize) -> Self {
@@ -219,6 +229,7 @@ pub(crate) struct Settings {
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) requests: InFlight,
     pub(crate) rates: Option<Rates>,
+    pub(crate) password_checks: PasswordChecks,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) observer: Observer,
 }

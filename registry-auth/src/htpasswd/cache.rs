@@ -1,7 +1,7 @@
 //! Credentials that were good a moment ago.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -13,11 +13,16 @@ pub(super) struct Cache {
     /// Whoever reads the memory of the cache alone cannot try passwords on it.
     key: [u8; 32],
     ttl: Duration,
-    codes: Mutex<LruCache<Code, SystemTime>>,
+    entries: Mutex<LruCache<Code, Entry>>,
 }
 
 /// What stands for a user, a password and the hash that it was checked against.
 pub(super) type Code = [u8; 32];
+
+struct Entry {
+    user: Box<str>,
+    used: SystemTime,
+}
 
 impl Cache {
     /// # Panics
@@ -26,7 +31,7 @@ impl Cache {
         let mut key = [0; 32];
         #[expect(clippy::expect_used, reason = "a code that can be guessed is worse than none")]
         getrandom::fill(&mut key).expect("randomness of the operating system");
-        Self { key, ttl, codes: Mutex::new(LruCache::new(entries)) }
+        Self { key, ttl, entries: Mutex::new(LruCache::new(entries)) }
     }
 
     /// With the hash in it, a changed password is another code.
@@ -41,22 +46,36 @@ impl Cache {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether these credentials were good, and lately enough.
+    /// Whether these credentials were good, and used lately enough. That is a use of them: a flood of logins does not
+    /// turn away those who come all the time.
     pub(super) fn has(&self, code: &Code, now: SystemTime) -> bool {
-        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(code) else { return false };
         // A clock that went backwards makes nothing last longer.
-        let fresh = codes.get(code).is_some_and(|since| now.duration_since(*since).is_ok_and(|age| age < self.ttl));
-        if !fresh {
-            codes.pop(code);
+        let fresh = now.duration_since(entry.used).is_ok_and(|age| age < self.ttl);
+        if fresh {
+            entry.used = now;
+        } else {
+            entries.pop(code);
         }
         fresh
     }
 
-    pub(super) fn put(&self, code: Code, now: SystemTime) {
-        self.codes.lock().unwrap_or_else(PoisonError::into_inner).put(code, now);
+    pub(super) fn put(&self, code: Code, user: &str, now: SystemTime) {
+        self.lock().put(code, Entry { user: user.into(), used: now });
     }
 
-    pub(super) fn clear(&self) {
-        self.codes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Drops what was remembered of these users.
+    pub(super) fn forget(&self, is_stale: impl Fn(&str) -> bool) {
+        let mut entries = self.lock();
+        let stale: Vec<_> =
+            entries.iter().filter(|(_, entry)| is_stale(&entry.user)).map(|(code, _)| *code).collect();
+        for code in stale {
+            entries.pop(&code);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Code, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 /// The dearest hash that is taken, as bcrypt counts: one login at 14 takes a second of a processor.
 const MAX_COST: u32 = 14;
 const MIN_COST: u32 = 4;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The longest password that bcrypt looks at, in bytes.
 pub(super) const MAX_PASSWORD_BYTES: usize = 72;
 
@@ -36,9 +37,12 @@ pub enum SkipReason {
     /// The user is empty, or has control characters.
     #[error("not a name that a user can have")]
     User,
-    /// The user stands above already, and that line counts.
-    #[error("the user stands above already")]
+    /// The user stands again below, and that line counts.
+    #[error("the user stands again below")]
     Duplicate,
+    /// The line is not UTF-8.
+    #[error("not UTF-8")]
+    Encoding,
     /// The password is hashed in another way.
     #[error("not a bcrypt hash ($2a$, $2b$ or $2y$)")]
     NotBcrypt,
@@ -57,23 +61,40 @@ impl fmt::Display for SkippedLine {
 }
 
 impl HtpasswdUsers {
-    /// Reads the text of a file. What cannot be used is skipped, so that one bad line locks nobody else out.
+    /// Reads the content of a file. What cannot be used is skipped, so that one bad line locks nobody else out. Of the
+    /// lines of one user the last counts, good or bad: whoever appends a line means to change the password.
     #[must_use]
-    pub fn parse(text: &str) -> (Self, Vec<SkippedLine>) {
-        let mut users = Self::default();
+    pub fn parse(content: impl AsRef<[u8]>) -> (Self, Vec<SkippedLine>) {
+        let content = content.as_ref();
+        let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
         let mut skipped = Vec::new();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
+        let mut entries = BTreeMap::new();
+        for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            let line_number = index + 1;
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            if let Err(reason) = users.add(line) {
-                skipped.push(SkippedLine { line: index + 1, reason });
+            let (user, hash) = match entry(line) {
+                Ok(entry) => entry,
+                Err(reason) => {
+                    skipped.push(SkippedLine { line: line_number, reason });
+                    continue;
+                }
+            };
+            if let Some((line, _)) = entries.remove(user) {
+                skipped.push(SkippedLine { line, reason: SkipReason::Duplicate });
+            }
+            match check(hash) {
+                Ok(()) => drop(entries.insert(user, (line_number, hash))),
+                Err(reason) => skipped.push(SkippedLine { line: line_number, reason }),
             }
         }
-        let dearest = users.hashes.values().max_by_key(|hash| cost(hash));
-        users.stand_in = dearest.cloned();
-        (users, skipped)
+        skipped.sort_unstable_by_key(|skipped| skipped.line);
+        let hashes = entries.into_iter().map(|(user, (_, hash))| (user.to_owned(), hash.to_owned()));
+        let hashes: BTreeMap<_, _> = hashes.collect();
+        let stand_in = hashes.values().max_by_key(|hash| cost(hash)).cloned();
+        (Self { hashes, stand_in }, skipped)
     }
 
     /// How many users there are.
@@ -97,19 +118,6 @@ impl HtpasswdUsers {
     pub(super) fn stand_in(&self) -> Option<&str> {
         self.stand_in.as_deref()
     }
-
-    fn add(&mut self, line: &str) -> Result<(), SkipReason> {
-        let (user, hash) = line.split_once(':').ok_or(SkipReason::NoColon)?;
-        if user.is_empty() || user.chars().any(char::is_control) {
-            return Err(SkipReason::User);
-        }
-        check(hash)?;
-        if self.hashes.contains_key(user) {
-            return Err(SkipReason::Duplicate);
-        }
-        self.hashes.insert(user.to_owned(), hash.to_owned());
-        Ok(())
-    }
 }
 
 /// Shows how many there are, and nothing of theirs.
@@ -117,6 +125,16 @@ impl fmt::Debug for HtpasswdUsers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HtpasswdUsers({})", self.len())
     }
+}
+
+/// The user and the hash of a line.
+fn entry(line: &[u8]) -> Result<(&str, &str), SkipReason> {
+    let line = str::from_utf8(line).map_err(|_| SkipReason::Encoding)?;
+    let (user, hash) = line.split_once(':').ok_or(SkipReason::NoColon)?;
+    if user.is_empty() || user.chars().any(char::is_control) {
+        return Err(SkipReason::User);
+    }
+    Ok((user, hash))
 }
 
 fn check(hash: &str) -> Result<(), SkipReason> {
@@ -177,7 +195,7 @@ pub fn htpasswd_line(user: &str, password: &str, cost: u32) -> Result<String, Ht
 
 #[cfg(test)]
 mod tests {
-    use super::SkipReason::{Broken, Cost, Duplicate, NoColon, NotBcrypt, User};
+    use super::SkipReason::{Broken, Cost, Duplicate, Encoding, NoColon, NotBcrypt, User};
     use super::*;
     use proptest::prelude::*;
 
@@ -192,10 +210,9 @@ mod tests {
         assert_eq!(GOOD.len(), 60);
         let text = format!(
             "\u{feff}# people\r\n\r\nann:{GOOD}\r\nno colon\n:{GOOD}\nold:$apr1$x$y\nsha:{{SHA}}x\nplain:word\n\
-             x:{}\nshort:$2y$05$abc\ndear:{}\nann:{}\n  bob:{GOOD}  \n",
+             x:{}\nshort:$2y$05$abc\ndear:{}\n  bob:{GOOD}  \n",
             GOOD.replace("2y", "2x"),
             GOOD.replace("$05$", "$31$"),
-            GOOD.replace("$05$", "$06$"),
         );
         let (users, skipped) = HtpasswdUsers::parse(&text);
         assert_eq!(
@@ -208,12 +225,29 @@ mod tests {
                 (8, NotBcrypt),
                 (9, NotBcrypt),
                 (10, Broken),
-                (11, Cost),
-                (12, Duplicate)
+                (11, Cost)
             ]
         );
         assert_eq!((users.len(), users.hash("ann"), users.hash("bob")), (2, Some(GOOD), Some(GOOD)));
         assert_eq!(skipped[0].to_string(), "line 4: no colon behind the user");
+    }
+
+    /// As it is for Distribution: whoever appends a line with a new password has changed it.
+    #[test]
+    fn of_two_lines_of_a_user_the_last_counts() {
+        let (first, second) = (GOOD.replace("abc", "xyz"), GOOD);
+        let text = format!("ann:{first}\nbob:{first}\nann:{second}\neve:{first}\neve:$apr1$x$y\n");
+        let (users, _) = HtpasswdUsers::parse(&text);
+        assert_eq!((users.hash("ann"), users.hash("bob"), users.hash("eve")), (Some(second), Some(&*first), None));
+        assert_eq!(reasons(&text), [(1, Duplicate), (4, Duplicate), (5, NotBcrypt)]);
+    }
+
+    #[test]
+    fn a_line_in_another_encoding_locks_nobody_else_out() {
+        let mut content = b"# M\xfcller\nm\xfcller:".to_vec();
+        content.extend_from_slice(format!("{GOOD}\nann:{GOOD}\n").as_bytes());
+        let (users, skipped) = HtpasswdUsers::parse(&content);
+        assert_eq!((users.len(), skipped), (1, vec![SkippedLine { line: 2, reason: Encoding }]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cache;
 mod file;
 mod stats;
+mod together;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -15,18 +16,20 @@ use registry_core::{Blocking, Clock, SystemClock, TokioBlocking};
 use tokio::sync::Semaphore;
 
 use self::cache::Cache;
-use self::file::MAX_PASSWORD_BYTES;
+use self::file::{MAX_PASSWORD_BYTES, cost};
 pub use self::file::{HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line};
 use self::stats::Counts;
 pub use self::stats::HtpasswdStats;
+use self::together::Together;
 use crate::{Asked, AuthenticationError, Authenticator, Challenge, Credentials, Principal, Shortfall};
 
 /// Logins by the users of a password file, with bcrypt.
 ///
 /// bcrypt is slow by design, and clients send their password with every request. So credentials that were good are
-/// remembered for some minutes, as a code that is useless outside of this process; at most a few are checked at once,
-/// a bounded number waits, and the others are [busy](AuthenticationError::Busy). Somebody who is not in the file
-/// costs as much time as the dearest of those who are: where all hashes have one cost, time does not tell who is.
+/// remembered until they have not come for some minutes, as a code that is useless outside of this process; at most a
+/// few are checked at once, those that are the same only once, a bounded number waits, and the others are
+/// [busy](AuthenticationError::Busy). A wrong password costs as much time as the dearest user's, whether there is such
+/// a user or not, so time does not tell who is in the file.
 ///
 /// ```
 /// use registry_auth::{Authenticator, Credentials, Htpasswd, HtpasswdUsers, htpasswd_line};
@@ -45,6 +48,7 @@ pub struct Htpasswd {
     realm: String,
     users: RwLock<Arc<HtpasswdUsers>>,
     cache: Cache,
+    together: Together,
     clock: Arc<dyn Clock>,
     blocking: Arc<dyn Blocking>,
     running: Arc<Semaphore>,
@@ -94,7 +98,7 @@ impl HtpasswdBuilder {
         Self { cache_entries: entries, ..self }
     }
 
-    /// For how long good credentials are remembered; 5 minutes by default.
+    /// For how long good credentials are remembered after they were used last; 5 minutes by default.
     pub fn cache_ttl(self, ttl: Duration) -> Self {
         Self { cache_ttl: ttl, ..self }
     }
@@ -109,6 +113,7 @@ impl HtpasswdBuilder {
             realm: self.realm,
             users: RwLock::new(Arc::new(self.users)),
             cache: Cache::new(self.cache_entries, self.cache_ttl),
+            together: Together::default(),
             clock: self.clock,
             blocking: self.blocking,
             running: Arc::new(Semaphore::new(self.concurrency)),
@@ -136,10 +141,18 @@ impl Htpasswd {
         }
     }
 
-    /// Takes other users in the place of those there are. Whoever is not among them is out with their next request.
+    /// Takes other users in the place of those there are. Whoever is not among them, or has another hash, is out with
+    /// their next request, and what was remembered of them is forgotten; the others notice nothing.
     pub fn reload(&self, users: HtpasswdUsers) {
-        *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
-        self.cache.clear();
+        let fresh = Arc::new(users);
+        let before = std::mem::replace(&mut *self.users.write().unwrap_or_else(PoisonError::into_inner), fresh.clone());
+        self.cache.forget(|user| before.hash(user) != fresh.hash(user));
+    }
+
+    /// How many users can log in.
+    #[must_use]
+    pub fn users_len(&self) -> usize {
+        self.users().len()
     }
 
     /// How busy it is, and was.
@@ -153,28 +166,40 @@ impl Htpasswd {
         Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn check(&self, user: &str, password: &str) -> Result<bool, AuthenticationError> {
+    /// Whether the credentials are remembered. With the hash in it, the code of a user who was removed meanwhile is
+    /// never looked up again.
+    fn remembers(&self, user: &str, password: &str) -> bool {
         let users = self.users();
-        let hash = users.hash(user);
-        // Whoever is not there takes the same steps, so that it takes the same time.
-        let Some(against) = hash.or(users.stand_in()) else { return Ok(false) };
-        // A remembered code has the hash in it, so that of a user who was removed meanwhile is never looked up again.
-        let code = self.cache.code(user, password, against);
-        if self.cache.has(&code, self.clock.now()) && hash.is_some() {
+        let Some(hash) = users.hash(user) else { return false };
+        let has = self.cache.has(&self.cache.code(user, password, hash), self.clock.now());
+        if has {
             self.counts.remembered();
+        }
+        has
+    }
+
+    async fn check(&self, user: &str, password: &str) -> Result<bool, AuthenticationError> {
+        if self.remembers(user, password) {
             return Ok(true);
         }
         self.counts.forgotten();
-        let matches = self.verify(password, against).await?;
+        let users = self.users();
+        let hash = users.hash(user);
+        // Whoever is not there takes the same steps, so that it takes the same time.
+        let (Some(against), Some(dearest)) = (hash.or(users.stand_in()), users.stand_in().and_then(cost)) else {
+            return Ok(false);
+        };
+        let code = self.cache.code(user, password, against);
+        let matches = self.together.join(code).answer(self.verify(password, against, dearest)).await?;
         // What bcrypt leaves out must not be left out of the password.
         let good = matches && hash.is_some() && password.len() <= MAX_PASSWORD_BYTES;
         if good {
-            self.cache.put(code, self.clock.now());
+            self.cache.put(code, user, self.clock.now());
         }
         Ok(good)
     }
 
-    async fn verify(&self, password: &str, hash: &str) -> Result<bool, AuthenticationError> {
+    async fn verify(&self, password: &str, hash: &str, dearest: u32) -> Result<bool, AuthenticationError> {
         let permit = {
             let places = self.queue + self.running.available_permits();
             let waiting = Waiting::enter(&self.waiting, places);
@@ -187,12 +212,29 @@ impl Htpasswd {
         let checked = self.blocking.run(move || {
             // Also when nobody waits for the answer any more, the processor is taken until here.
             let _permit = permit;
-            let password = password.as_bytes();
-            bcrypt::verify(password.get(..MAX_PASSWORD_BYTES).unwrap_or(password), &hash)
+            matches(password.as_bytes(), &hash, dearest)
         });
         let checked = checked.await.map_err(|error| AuthenticationError::Unavailable(error.into()))?;
         checked.map_err(|error| AuthenticationError::Unavailable(error.into()))
     }
+}
+
+/// The costs of what has to be done besides checking a hash, to do as much as for one of the cost `dearest`.
+fn missing(hash: &str, dearest: u32) -> std::ops::Range<u32> {
+    cost(hash).unwrap_or(dearest)..dearest
+}
+
+/// Whether a password fits a hash. Where it does not, that takes as long as with a hash of the cost `dearest`: each cost
+/// is twice the one before, so what is missing is one of each between.
+fn matches(password: &[u8], hash: &str, dearest: u32) -> bcrypt::BcryptResult<bool> {
+    let password = password.get(..MAX_PASSWORD_BYTES).unwrap_or(password);
+    let matches = bcrypt::verify(password, hash)?;
+    if !matches {
+        for cost in missing(hash, dearest) {
+            std::hint::black_box(bcrypt::bcrypt(cost, [0; 16], password));
+        }
+    }
+    Ok(matches)
 }
 
 /// A request that waits; it leaves when it is dropped.
@@ -223,6 +265,15 @@ impl Authenticator for Htpasswd {
                 Ok(Principal::named(user))
             }
             Some(_) => Err(AuthenticationError::Rejected),
+        }
+    }
+
+    fn recall(&self, credentials: &Credentials) -> Option<Principal> {
+        match credentials {
+            Credentials::Basic { user, password } if self.remembers(user, password.expose()) => {
+                Some(Principal::named(user))
+            }
+            _ => None,
         }
     }
 

@@ -72,6 +72,73 @@ async fn good_credentials_are_checked_once() {
 }
 
 #[tokio::test]
+async fn credentials_that_keep_coming_are_not_forgotten() {
+    let held = Arc::new(Held::default());
+    let clock = Arc::new(Settable(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000))));
+    let builder = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _);
+    let logins = builder.clock(Arc::clone(&clock) as _).cache_ttl(Duration::from_secs(10)).build();
+    assert_eq!(logins.recall(&credentials("ann", "secret")), None);
+    for _ in 0..5 {
+        assert!(login(&logins, "ann", "secret").await.is_ok());
+        assert_eq!(logins.recall(&credentials("ann", "secret")), Some(Principal::named("ann")));
+        *clock.0.lock().unwrap() += Duration::from_secs(9);
+    }
+    assert_eq!(held.count.load(Ordering::Relaxed), 1);
+    assert_eq!(logins.recall(&credentials("ann", "wrong")), None);
+}
+
+/// As when a service with many workers starts, or the file changes under them.
+#[tokio::test]
+async fn the_same_credentials_are_checked_once_however_many_come() {
+    let held = Arc::new(Held { hold: true, ..Held::default() });
+    let builder = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _);
+    let logins = Arc::new(builder.queue(1).build());
+    let all: Vec<_> = (0..100)
+        .map(|_| {
+            let logins = Arc::clone(&logins);
+            tokio::spawn(async move { login(&logins, "ann", "secret").await })
+        })
+        .collect();
+    while logins.stats().cache_misses < 100 {
+        tokio::task::yield_now().await;
+    }
+    let work = held.work.lock().unwrap().pop_front().unwrap();
+    work();
+    for one in all {
+        assert!(one.await.unwrap().is_ok());
+    }
+    assert_eq!((logins.stats().checks, logins.stats().turned_away), (1, 0));
+}
+
+#[tokio::test]
+async fn a_reload_forgets_those_who_changed_and_nobody_else() {
+    let held = Arc::new(Held::default());
+    let (ann, bob) = (htpasswd_line("ann", "secret", 4).unwrap(), htpasswd_line("bob", "secret", 4).unwrap());
+    let of = |lines: &[&str]| HtpasswdUsers::parse(lines.join("\n")).0;
+    let logins = Htpasswd::builder("r", of(&[&ann, &bob])).blocking(Arc::clone(&held) as _).build();
+    for user in ["ann", "bob"] {
+        assert!(login(&logins, user, "secret").await.is_ok());
+    }
+    logins.reload(of(&[&ann]));
+    logins.reload(of(&[&ann, &bob]));
+    assert!(login(&logins, "ann", "secret").await.is_ok());
+    assert_eq!(held.count.load(Ordering::Relaxed), 2, "ann was not touched");
+    assert!(login(&logins, "bob", "secret").await.is_ok());
+    assert_eq!(held.count.load(Ordering::Relaxed), 3, "bob was gone in between");
+}
+
+#[test]
+fn a_wrong_password_costs_what_the_dearest_does() {
+    // Counted in the work that bcrypt does, which doubles with each cost.
+    for (own, dearest) in [(4, 4), (4, 6), (5, 6)] {
+        let hash = bcrypt::hash("secret", own).unwrap();
+        let work: u64 = (1 << own) + missing(&hash, dearest).map(|cost| 1_u64 << cost).sum::<u64>();
+        assert_eq!(work, 1 << dearest, "{own} {dearest}");
+        assert!(matches(b"secret", &hash, dearest).unwrap() && !matches(b"wrong", &hash, dearest).unwrap());
+    }
+}
+
+#[tokio::test]
 async fn wrong_ones_cost_a_check_each_and_so_do_strangers() {
     let held = Arc::new(Held::default());
     let logins = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _).build();
@@ -80,6 +147,8 @@ async fn wrong_ones_cost_a_check_each_and_so_do_strangers() {
         assert!(matches!(refused, Err(AuthenticationError::Rejected)), "{user} {password}: {refused:?}");
     }
     assert_eq!(held.count.load(Ordering::Relaxed), 4);
+    let unreadable = logins.authenticate(Some(&Credentials::Unreadable)).await;
+    assert!(matches!(unreadable, Err(AuthenticationError::Rejected)));
     let bearer = Credentials::parse("Bearer x").unwrap();
     assert!(matches!(logins.authenticate(Some(&bearer)).await, Err(AuthenticationError::Rejected)));
     assert!(matches!(logins.authenticate(None).await, Err(AuthenticationError::Missing)));
@@ -136,11 +205,11 @@ async fn a_flood_is_busy_and_those_who_gave_up_take_no_place() {
     let held = Arc::new(Held { hold: true, ..Held::default() });
     let builder = Htpasswd::builder("r", users(&["ann"])).blocking(Arc::clone(&held) as _);
     let logins = Arc::new(builder.concurrency(1).queue(1).build());
-    let spawn = || {
+    let spawn = |password: &'static str| {
         let logins = Arc::clone(&logins);
-        tokio::spawn(async move { login(&logins, "ann", "wrong").await })
+        tokio::spawn(async move { login(&logins, "ann", password).await })
     };
-    let (first, second) = (spawn(), spawn());
+    let (first, second) = (spawn("one"), spawn("two"));
     while logins.waiting.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
@@ -150,7 +219,7 @@ async fn a_flood_is_busy_and_those_who_gave_up_take_no_place() {
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
     assert_eq!(logins.waiting.load(Ordering::Relaxed), 0);
-    let third = spawn();
+    let third = spawn("three");
     while logins.waiting.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;
     }

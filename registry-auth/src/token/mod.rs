@@ -150,7 +150,7 @@ impl Authenticator for Token {
                 tracing::debug!(reason = %flaw, "a token was refused");
                 AuthenticationError::Rejected
             }),
-            Some(Credentials::Basic { .. }) => Err(AuthenticationError::Rejected),
+            Some(Credentials::Basic { .. } | Credentials::Unreadable) => Err(AuthenticationError::Rejected),
         }
     }
 

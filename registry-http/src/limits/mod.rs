@@ -2,11 +2,13 @@
 
 mod in_flight;
 mod open_uploads;
+mod password_checks;
 mod rate;
 mod requester;
 
 pub(crate) use in_flight::{Full, InFlight, Place};
 pub(crate) use open_uploads::{OpenUploads, TooMany};
+pub(crate) use password_checks::{PasswordChecks, Unchecked};
 pub use rate::RequestRate;
 pub(crate) use rate::{Rates, TooFast};
 pub(crate) use requester::Requester;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
@@ -21,12 +21,19 @@ pub struct RequestRate {
     pub burst: NonZeroU32,
 }
 
+impl RequestRate {
+    /// How many wrong passwords come from an address before it has to wait: a hundred at once, then five a second. That
+    /// is more than people and programs need, and a hundredth of what somebody who tries passwords would like.
+    pub const WRONG_PASSWORDS: Self =
+        Self { per_second: NonZeroU32::new(5).unwrap(), burst: NonZeroU32::new(100).unwrap() };
+}
+
 /// Fewer requests than this many are forgotten never; above it those who have rested are.
 const KEPT: usize = 10_000;
 
 /// The requests of each requester.
 pub(crate) struct Rates<C: Clock = MonotonicClock> {
-    limiter: RateLimiter<Requester, DashMapStateStore<Requester>, C, NoOpMiddleware<C::Instant>>,
+    limiter: RateLimiter<Requester, DashMapStateStore<Requester>, C, StateInformationMiddleware>,
     clock: C,
     /// At how many requesters those who have rested are forgotten next.
     next_sweep: AtomicUsize,
@@ -46,17 +53,18 @@ impl Rates {
 }
 
 impl<C: Clock + Clone> Rates<C> {
-    fn with_clock(rate: RequestRate, clock: C) -> Self {
+    pub(super) fn with_clock(rate: RequestRate, clock: C) -> Self {
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
         let limiter = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
         Self { limiter, clock, next_sweep: AtomicUsize::new(KEPT) }
     }
 
-    /// Counts a request.
-    pub(crate) fn admit(&self, requester: &Requester) -> Result<(), TooFast> {
+    /// Counts a request, and gives how many more may follow it at once.
+    pub(crate) fn admit(&self, requester: &Requester) -> Result<u32, TooFast> {
         self.sweep();
         let now = self.clock.now();
         let admitted = self.limiter.check_key(requester);
+        let admitted = admitted.map(|state| state.remaining_burst_capacity());
         admitted.map_err(|refused| TooFast { wait: refused.earliest_possible().duration_since(now).into() })
     }
 
@@ -97,13 +105,13 @@ mod tests {
     fn a_burst_and_then_the_rate() {
         let clock = FakeRelativeClock::default();
         let rates = rates(&clock);
-        for _ in 0..3 {
-            assert_eq!(rates.admit(&named("ann")), Ok(()));
+        for left in [2, 1, 0] {
+            assert_eq!(rates.admit(&named("ann")), Ok(left));
         }
         assert_eq!(rates.admit(&named("ann")), Err(TooFast { wait: Duration::from_millis(500) }));
-        assert_eq!(rates.admit(&named("bob")), Ok(()));
+        assert_eq!(rates.admit(&named("bob")), Ok(2));
         clock.advance(Duration::from_millis(500));
-        assert_eq!(rates.admit(&named("ann")), Ok(()));
+        assert_eq!(rates.admit(&named("ann")), Ok(0));
         assert!(rates.admit(&named("ann")).is_err());
     }
 

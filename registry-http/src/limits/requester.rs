@@ -24,6 +24,12 @@ impl Requester {
         principal.name().map_or_else(|| address.clone(), |name| Self::Named(name.into()))
     }
 
+    /// Whether it is the address of another machine. What comes from this one may come from a proxy that does not say for
+    /// whom, and would be counted together.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::Address(address) if !address.is_loopback())
+    }
+
     /// Where a request comes from. What a proxy says counts if it is trusted and on this machine, and then its last
     /// word: whatever stands before that came from the client, who could be anybody with it.
     pub(crate) fn at(peer: Option<PeerAddress>, headers: &HeaderMap, trusts_proxy: bool) -> Self {
@@ -42,11 +48,11 @@ fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     last.or(real)?.trim().parse().ok()
 }
 
-/// Who has one address of version 6 has the whole /64 network.
+/// Who has one address of version 6 has the whole /64 network, but for that of this machine.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
+        IpAddr::V6(address) if !address.is_loopback() => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
     }
 }
 
@@ -93,5 +99,6 @@ mod tests {
         assert_eq!(at("2001:db8::1", &[], true), at("2001:db8::2:0:0:1", &[], true));
         assert_ne!(at("2001:db8::1", &[], true), at("2001:db8:0:1::1", &[], true));
         assert_eq!(at("::ffff:192.0.2.1", &[], true), address("192.0.2.1"));
+        assert!(at("2001:db8::1", &[], true).is_remote() && !at("::1", &[], true).is_remote());
     }
 }

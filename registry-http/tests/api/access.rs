@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::Method;
 use registry_auth::{
-    Access, Action, Asked, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Basic, Challenge,
-    Credentials, DecideBy, Decision, Principal,
+    Access, Action, Anonymous, Asked, AuthenticationError, Authenticator, AuthorizationError, Authorizer, Basic,
+    Challenge, ClientCertificates, Credentials, DecideBy, Decision, OrAnonymous, Policy, Principal, Rule, Subject,
 };
-use registry_http::{RegistryService, ServiceBuilder, service};
+use registry_http::{PeerCertificate, RegistryService, ServiceBuilder, service};
 use serde_json::json;
 
 use crate::client::{Api, OCI_MANIFEST, Reply, image, sha256};
@@ -205,6 +205,65 @@ async fn browsers_may_ask_first() {
     let api = guarded(|service| service.read_only(true), &Api::open());
     let reply = send(&api, &Method::OPTIONS, "/v2/lib/a/manifests/latest", NOBODY).await.assert(204);
     assert_eq!(reply.header("allow"), "GET, HEAD");
+}
+
+/// Where there is no login, the base is open to whoever may look around: clients ask there first.
+#[tokio::test]
+async fn without_logins_whoever_may_pull_something_comes_in() {
+    let content = with_content().await;
+    let rule = |action| Rule::new(vec![Subject::Anyone], vec!["lib/**".parse().unwrap()], [action].into());
+    for (authenticator, may) in [
+        (Arc::new(Anonymous) as Arc<dyn Authenticator>, true),
+        (Arc::new(ClientCertificates), true),
+        (Arc::new(OrAnonymous(Arc::new(Basic::new("test", |_: &str, _: &str| false)))), false),
+    ] {
+        let builder = service(content.service.registry().clone()).authenticator(authenticator);
+        let service = builder.authorizer(Arc::new(Policy::new(vec![rule(Action::Pull)], [].into()))).build();
+        let api = Api { service, ..content.clone() };
+        api.get("/v2/").await.assert(if may { 200 } else { 401 });
+        api.get("/v2/lib/a/manifests/latest").await.assert(200);
+    }
+    let nothing = content.again(|service| service.authorizer(Arc::new(Policy::default())));
+    nothing.get("/v2/").await.assert(403);
+}
+
+/// A proxy that asks for logins itself may pass on what it was sent.
+#[tokio::test]
+async fn a_header_means_nothing_where_there_are_no_logins() {
+    let content = with_content().await;
+    let long = format!("Bearer {}", "x".repeat(9000));
+    for header in ["Negotiate abc", "AWS4-HMAC-SHA256 Credential=x", "Basic !", "Basic YW5uOng=", "nonsense", &long] {
+        let reply = content.request(Method::GET, "/v2/lib/a/manifests/latest", &[("authorization", header)], "").await;
+        reply.assert(200);
+    }
+}
+
+/// A client with a certificate that also has a password from somewhere else is known by the certificate.
+#[tokio::test]
+async fn a_certificate_goes_before_a_header() {
+    let content = with_content().await;
+    let ann = Rule::new(vec![Subject::User("ann".into())], vec!["**".parse().unwrap()], [Action::Pull].into());
+    let builder = service(content.service.registry().clone()).authenticator(Arc::new(ClientCertificates));
+    let service = builder.authorizer(Arc::new(Policy::new(vec![ann], [].into()))).build();
+    let api = Api { service, ..content };
+    for (header, certificate, status) in [
+        (None, true, 200),
+        (Some("Basic Ym9iOng="), true, 200),
+        (Some("Basic Og=="), true, 200),
+        (Some("nonsense"), true, 200),
+        (Some("Basic YW5uOng="), false, 403),
+        (None, false, 403),
+    ] {
+        let mut request = http::Request::builder().uri("/v2/lib/a/manifests/latest").header("host", "registry.test");
+        if let Some(header) = header {
+            request = request.header("authorization", header);
+        }
+        let mut request = request.body(axum::body::Body::empty()).unwrap();
+        if certificate {
+            request.extensions_mut().insert(PeerCertificate::verified("ann").unwrap());
+        }
+        api.send(request).await.assert(status);
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! What one client, and all of them together, may ask for.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use http::{Method, Request};
-use registry_auth::Basic;
+use registry_auth::{Asked, AuthenticationError, Authenticator, Basic, Challenge, Credentials, Principal};
 use registry_http::{PeerAddress, RequestRate};
 use tower::ServiceExt as _;
 
@@ -53,6 +54,58 @@ async fn a_name_counts_wherever_it_comes_from_and_wrong_passwords_count_for_the_
         from(&api, "192.0.2.4", wrong).await.assert(expected);
     }
     from(&api, "192.0.2.4", bob).await.assert(200);
+}
+
+/// Logins whose good passwords are remembered, as those of a password file are.
+#[derive(Debug, Default)]
+struct Remembering {
+    checks: AtomicUsize,
+    known: OnceLock<()>,
+}
+
+#[async_trait::async_trait]
+impl Authenticator for Remembering {
+    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        match credentials {
+            Some(Credentials::Basic { password, .. }) if password.expose() == "x" => {
+                self.known.get_or_init(|| ());
+                Ok(Principal::named("ann"))
+            }
+            _ => Err(AuthenticationError::Rejected),
+        }
+    }
+
+    fn recall(&self, credentials: &Credentials) -> Option<Principal> {
+        let is_good = matches!(credentials, Credentials::Basic { password, .. } if password.expose() == "x");
+        (is_good && self.known.get().is_some()).then(|| Principal::named("ann"))
+    }
+
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
+        Some(Challenge::basic("test"))
+    }
+}
+
+#[tokio::test]
+async fn whoever_tries_passwords_is_kept_from_trying_on() {
+    let content = Api::open();
+    let logins = Arc::new(Remembering::default());
+    let builder = registry_http::service(content.service.registry().clone()).authenticator(Arc::clone(&logins) as _);
+    let api = Api { service: builder.wrong_passwords(Some(rate(3))).build(), ..content };
+    let (right, wrong) = (Some("Basic YW5uOng="), Some("Basic YW5uOnk="));
+    for expected in [401, 401, 401, 429, 429] {
+        from(&api, "192.0.2.4", wrong).await.assert(expected);
+    }
+    let refused = from(&api, "192.0.2.4", right).await.assert_error(429, "TOOMANYREQUESTS");
+    assert_eq!(refused.header("retry-after"), "1", "and nobody learns that it is right");
+    assert_eq!(logins.checks.load(Ordering::Relaxed), 3, "nothing is checked any more");
+    from(&api, "192.0.2.5", right).await.assert(200);
+    from(&api, "192.0.2.4", right).await.assert(200);
+    from(&api, "192.0.2.4", wrong).await.assert(429);
+    // A proxy on this machine that does not say for whom it asks.
+    for _ in 0..5 {
+        from(&api, "127.0.0.1", wrong).await.assert(401);
+    }
 }
 
 #[tokio::test]
