@@ -287,9 +287,7 @@ fn unknown(call: &Call, access: &Access, error: AuthenticationError) -> (Admissi
     match error {
         AuthenticationError::Busy => (Admission::Busy, error.into()),
         AuthenticationError::Unavailable(_) => (Admission::Unavailable, error.into()),
-        AuthenticationError::Missing => {
-            (Admission::Missing, unauthorized(call, access.clone(), Shortfall::Missing))
-        }
+        AuthenticationError::Missing => (Admission::Missing, unauthorized(call, access.clone(), Shortfall::Missing)),
         _ => (Admission::Invalid, unauthorized(call, access.clone(), Shortfall::Invalid)),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn get(call: &Call, at: Authorized<BlobAt>) -> Answer {
         Plan::NotModified => not_modified(&info),
         Plan::Send(span, head) => {
             let content = blob.read(span).await?;
-            Ok(head.body(ResponseBody::from_storage(content, call.settings.registry.blocking()))?)
+            Ok(head.body(ResponseBody::from_storage(content, call.settings.registry.blocking(), call.frame_bytes()))?)
         }
     }
 }

@@ -66,11 +66,11 @@ impl ResponseBody {
         Self::new(Inner::Done)
     }
 
-    /// Content from the storage; what has to be read from a file is read through `blocking`.
-    pub(crate) fn from_storage(content: storage::Body, blocking: &Arc<dyn Blocking>) -> Self {
+    /// Content from the storage; what has to be read from a file is read through `blocking`, so much at a time.
+    pub(crate) fn from_storage(content: storage::Body, blocking: &Arc<dyn Blocking>, frame_bytes: u64) -> Self {
         Self::new(match content {
             storage::Body::Bytes(bytes) => Inner::Bytes(bytes),
-            storage::Body::File(span) => Inner::File(FileFrames::new(span, Arc::clone(blocking))),
+            storage::Body::File(span) => Inner::File(FileFrames::new(span, Arc::clone(blocking), frame_bytes)),
             storage::Body::Stream { length, frames } => Inner::Stream { frames, remaining: length },
         })
     }
@@ -78,6 +78,17 @@ impl ResponseBody {
     /// Frames that have as many bytes as they have.
     pub(crate) fn unmeasured(frames: BoxStream<'static, Result<Bytes, Error>>) -> Self {
         Self::new(Inner::Unmeasured(frames))
+    }
+
+    /// The connection may hold the last frame for much longer than the body is there.
+    fn keep_place(&mut self, frame: Bytes) -> Bytes {
+        if self.remaining() != Some(0) {
+            return frame;
+        }
+        match self.place.take() {
+            Some(place) => place.held_by(frame),
+            None => frame,
+        }
     }
 
     /// How many bytes are still to come, if that is known.
@@ -135,7 +146,7 @@ impl Body for ResponseBody {
         if let (Some(Ok(frame)), Some(running)) = (&frame, &mut self.running) {
             running.sent(frame.len() as u64);
         }
-        Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
+        Poll::Ready(frame.map(|frame| frame.map(|frame| Frame::data(self.keep_place(frame)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -178,7 +189,7 @@ mod tests {
     fn streamed(length: u64, frames: Vec<&'static [u8]>) -> ResponseBody {
         let frames = futures::stream::iter(frames).map(|frame| Ok(Bytes::from_static(frame))).boxed();
         let blocking: Arc<dyn Blocking> = Arc::new(TokioBlocking);
-        ResponseBody::from_storage(storage::Body::Stream { length, frames }, &blocking)
+        ResponseBody::from_storage(storage::Body::Stream { length, frames }, &blocking, 1024)
     }
 
     #[tokio::test]

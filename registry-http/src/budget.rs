@@ -12,8 +12,8 @@ pub(crate) struct Budget {
     limit_bytes: u64,
 }
 
-/// Answers up to this size are not counted: sockets hold as much, and the limit of connections bounds them.
-const SMALL_BYTES: usize = 64 * 1024;
+/// Answers up to this size are not counted: the limit of requests bounds them.
+const SMALL_BYTES: usize = 4 * 1024;
 
 /// More bytes are wanted than there are; some come back when other requests end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use registry_auth::Principal;
 use registry_core::{Caller, RequestOrigin};
 
@@ -28,6 +28,7 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
+    version: Version,
     pub(crate) about: About,
     /// What the addresses in the answer begin with.
     pub(crate) root: Root,
@@ -43,6 +44,7 @@ impl Call {
         let root = Root::new(&settings.locations, origin.as_ref(), &settings.prefix);
         Self {
             query: Query::parse(parts.uri.query()),
+            version: parts.version,
             root,
             origin,
             peer: parts.extensions.get().copied(),
@@ -62,6 +64,12 @@ impl Call {
         }
         let counted = self.settings.manifest_budget.count(content);
         counted.map(ResponseBody::from).map_err(|Exhausted| Refusal::too_many())
+    }
+
+    /// How much of a file is read at once. Over HTTP/2 each of many requests on one connection may hold a frame that the
+    /// client takes no byte of, and the connection cuts frames into small ones anyhow.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        if self.version == Version::HTTP_2 { 32 * 1024 } else { 256 * 1024 }
     }
 
     /// On whose behalf the registry does what is asked.

@@ -71,11 +71,11 @@ async fn within(
         Err(RouteError::Moved { path }) => return moved(&settings, &parts, &path),
         Err(error) => return Refusal::from(error).into_response(),
     };
-    let place = match settings.requests.enter() {
+    let call = Call::new(Arc::clone(&settings), parts, about.clone());
+    let place = match settings.requests.enter(&call.requester()) {
         Ok(place) => place,
         Err(Full) => return Refusal::too_many().into_response(),
     };
-    let call = Call::new(Arc::clone(&settings), parts, about.clone());
     let mut response = handle(&call, route, content).await.unwrap_or_else(Refusal::into_response);
     response.body_mut().hold(place);
     for (name, value) in &settings.headers {

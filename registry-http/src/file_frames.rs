@@ -10,10 +10,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use registry_core::Blocking;
 use registry_core::storage::{Error, FileSpan};
 
-/// Large enough that the cost of a read vanishes beside its bytes, small enough for many clients at once.
-const FRAME_BYTES: u64 = 256 * 1024;
-
-/// After so many frames without waiting, others get their turn: about one MiB.
+/// After so many frames without waiting, others get their turn: at most one MiB.
 const FRAMES_PER_TURN: u8 = 4;
 
 /// The frames of a part of a file.
@@ -24,6 +21,7 @@ const FRAMES_PER_TURN: u8 = 4;
 pub(crate) struct FileFrames {
     file: FileSpan,
     blocking: Arc<dyn Blocking>,
+    frame_bytes: u64,
     position: u64,
     end: u64,
     next: Next,
@@ -44,9 +42,12 @@ enum Next {
 }
 
 impl FileFrames {
-    pub(crate) fn new(file: FileSpan, blocking: Arc<dyn Blocking>) -> Self {
+    /// Frames have `frame_bytes`: large enough that the cost of a read vanishes beside its bytes, small enough for many
+    /// clients at once.
+    pub(crate) fn new(file: FileSpan, blocking: Arc<dyn Blocking>, frame_bytes: u64) -> Self {
         Self {
             blocking,
+            frame_bytes,
             position: file.span().offset(),
             end: file.span().end(),
             file,
@@ -104,7 +105,7 @@ impl FileFrames {
         if self.remaining() == 0 {
             return Ok(());
         }
-        let length = FRAME_BYTES.min(self.remaining());
+        let length = self.frame_bytes.min(self.remaining());
         if self.reads_inline
             && let Some(frame) = self.read_inline(length)?
         {
@@ -161,6 +162,7 @@ mod tests {
     use registry_core::{InlineBlocking, Span, TokioBlocking};
     use std::io::Write as _;
 
+    const FRAME_BYTES: u64 = 256 * 1024;
     /// Three frames and a bit.
     const SIZE: u64 = 3 * FRAME_BYTES + 4321;
 
@@ -173,7 +175,7 @@ mod tests {
         file.write_all(&content()).unwrap();
         let object = Object::from_file("a".parse().unwrap(), Arc::new(file), Metadata { size, modified: None });
         match object.read(span).await.unwrap() {
-            Body::File(span) => FileFrames::new(span, blocking),
+            Body::File(span) => FileFrames::new(span, blocking, FRAME_BYTES),
             other => panic!("{other:?}"),
         }
     }

@@ -149,7 +149,7 @@ impl ServiceBuilder {
     }
 
     /// How much memory manifests may take together, in bytes; 256 MiB by default. Those that are coming in count, and
-    /// so do answers of manifests and referrers over 64 KiB until their client has taken them. Beyond that clients
+    /// so do answers of manifests and referrers over 4 KiB until their client has taken them. Beyond that clients
     /// are asked to come again, so it should be some times the limit of one manifest.
     pub fn manifest_memory(mut self, bytes: u64) -> Self {
         self.0.manifest_budget = Budget::new(bytes);
@@ -163,10 +163,17 @@ impl ServiceBuilder {
         self
     }
 
-    /// How many requests may be under way at once, up to the end of their answers; 16,384 by default. Further ones get
-    /// 429.
+    /// How many requests may be under way at once, up to the last byte of their answers; 16,384 by default, of which one
+    /// address may have half. Further ones get 429.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.0.requests = InFlight::new(requests);
+        self
+    }
+
+    /// How many of the [requests under way](Self::max_requests) may come from one address, or one /64 network of IPv6;
+    /// half of them by default. Loopback addresses have no limit.
+    pub fn max_requests_per_address(mut self, requests: usize) -> Self {
+        self.0.requests = self.0.requests.per_address(requests);
         self
     }
 

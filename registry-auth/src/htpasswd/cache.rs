@@ -68,8 +68,7 @@ impl Cache {
     /// Drops what was remembered of these users.
     pub(super) fn forget(&self, is_stale: impl Fn(&str) -> bool) {
         let mut entries = self.lock();
-        let stale: Vec<_> =
-            entries.iter().filter(|(_, entry)| is_stale(&entry.user)).map(|(code, _)| *code).collect();
+        let stale: Vec<_> = entries.iter().filter(|(_, entry)| is_stale(&entry.user)).map(|(code, _)| *code).collect();
         for code in stale {
             entries.pop(&code);
         }

@@ -16,8 +16,8 @@ use registry_core::{Blocking, Clock, SystemClock, TokioBlocking};
 use tokio::sync::Semaphore;
 
 use self::cache::Cache;
-use self::file::{MAX_PASSWORD_BYTES, cost};
 pub use self::file::{HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line};
+use self::file::{MAX_PASSWORD_BYTES, cost};
 use self::stats::Counts;
 pub use self::stats::HtpasswdStats;
 use self::together::Together;

@@ -26,6 +26,11 @@ impl RequestRate {
     /// is more than people and programs need, and a hundredth of what somebody who tries passwords would like.
     pub const WRONG_PASSWORDS: Self =
         Self { per_second: NonZeroU32::new(5).unwrap(), burst: NonZeroU32::new(100).unwrap() };
+
+    /// How many TLS handshakes one address may begin: a thousand at once, then a hundred a second. A handshake costs some
+    /// tenths of a millisecond of a processor.
+    pub const HANDSHAKES: Self =
+        Self { per_second: NonZeroU32::new(100).unwrap(), burst: NonZeroU32::new(1000).unwrap() };
 }
 
 /// Fewer requests than this many are forgotten never; above it those who have rested are.

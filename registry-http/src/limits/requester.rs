@@ -51,7 +51,9 @@ fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
 /// Who has one address of version 6 has the whole /64 network, but for that of this machine.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V6(address) if !address.is_loopback() => {
+            Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()
+        }
         address => address,
     }
 }

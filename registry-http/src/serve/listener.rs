@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::security::Security;
+#[cfg(feature = "tls")]
+use super::taking::Taking;
 
 /// Where connections come from: a TCP port or a Unix socket.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<Socket>>),
+    Tls(Box<tokio_rustls::server::TlsStream<Taking<Socket>>>),
 }
 
 macro_rules! either {

@@ -3,9 +3,11 @@
 mod activity;
 mod addresses;
 mod head;
+mod lingering;
 mod listener;
 mod paced;
 mod security;
+mod taking;
 mod watched;
 
 use std::convert::Infallible;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -35,6 +37,7 @@ use self::listener::Socket;
 pub use self::paced::RequestBody;
 use self::security::{Protocol, Secured, Security};
 use self::watched::Watched;
+use crate::limits::{Rates, RequestRate, Requester};
 use crate::{Encrypted, PeerAddress};
 
 /// How [`serve`] treats connections. The defaults are safe on an open network.
@@ -43,9 +46,12 @@ use crate::{Encrypted, PeerAddress};
 pub struct ServeOptions {
     /// How long a TLS handshake may take, from the beginning of the connection; 10 s.
     pub handshake_timeout: Duration,
+    /// How often one address may begin a TLS handshake; [`RequestRate::HANDSHAKES`]. Connections beyond it are closed at
+    /// once. Loopback addresses have no limit.
+    pub handshake_rate: Option<RequestRate>,
     /// How long a request's head may take, from its first byte on, or from the beginning of the connection; 10 s.
     pub header_timeout: Duration,
-    /// How long a connection may do nothing between requests; 60 s.
+    /// How long a connection may do nothing between requests; 60 s. What HTTP/2 sends beside requests is nothing.
     pub idle_timeout: Duration,
     /// How long a request's body may stand still while it is waited for; 30 s. In this time as many bytes have to come
     /// as [`body_rate_bytes_per_second`](Self::body_rate_bytes_per_second) says.
@@ -53,7 +59,8 @@ pub struct ServeOptions {
     /// How fast a request's body has to come while it is waited for, in bytes per second over the
     /// [`body_timeout`](Self::body_timeout); 1024. With 0 it is enough that something comes.
     pub body_rate_bytes_per_second: u64,
-    /// How long a client may take no byte of an answer; 60 s.
+    /// How long a client may take no byte of an answer; 60 s, and up to a quarter more where it only keeps the window of
+    /// HTTP/2 shut. The connection ends then, with all its requests.
     pub write_timeout: Duration,
     /// How long requests may go on after the end was asked for; 10 s.
     pub drain_timeout: Duration,
@@ -72,6 +79,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
+            handshake_rate: Some(RequestRate::HANDSHAKES),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
@@ -127,6 +135,7 @@ where
     let accepting = async {
         let slots = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
         let addresses = Addresses::new(options.connections_per_address());
+        let handshakes = options.handshake_rate.filter(|_| listener.security().is_encrypted()).map(Rates::new);
         loop {
             let slot = Arc::clone(&slots).acquire_owned().await;
             let (socket, peer) = accept(&listener).await;
@@ -134,6 +143,10 @@ where
                 tracing::debug!(?peer, "a connection was refused: its address has too many");
                 continue;
             };
+            if is_flooding(handshakes.as_ref(), peer) {
+                tracing::debug!(?peer, "a connection was refused: its address begins too many handshakes");
+                continue;
+            }
             let security = listener.security().clone();
             let connection = connection(security, socket, peer, service.clone(), options, graceful.watcher());
             connections.spawn(async move {
@@ -150,6 +163,11 @@ where
     }
     drop(listener);
     drain(graceful, connections, options.drain_timeout).await
+}
+
+fn is_flooding(handshakes: Option<&Rates>, peer: Option<SocketAddr>) -> bool {
+    let address = Requester::at(peer.map(PeerAddress), &HeaderMap::new(), false);
+    address.is_remote() && handshakes.is_some_and(|handshakes| handshakes.admit(&address).is_err())
 }
 
 async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, timeout: Duration) -> Drained {
@@ -210,12 +228,12 @@ async fn connection<S, B>(
         Ok(secured) => secured,
         Err(error) => return tracing::debug!(%error, ?peer, "a connection was not secured"),
     };
-    let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity), options));
+    let activity = Arc::new(Activity::new());
+    let io = TokioIo::new(Watched::new(socket, protocol, Arc::clone(&activity), options));
     let service = service_fn(move |request: Request<Incoming>| {
         let running = activity.begin();
         let answer = head::check(&request).map(|()| {
-            let mut request = request.map(|body| RequestBody::new(body, &options));
+            let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&activity), &options));
             let extensions = request.extensions_mut();
             peer.and_then(|peer| extensions.insert(PeerAddress(peer)));
             is_encrypted.then(|| extensions.insert(Encrypted));

@@ -1,6 +1,7 @@
 //! Bodies of requests that must not stand still, nor trickle.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,16 +11,29 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::ServeOptions;
+use super::activity::Activity;
 use crate::content::TooSlow;
 
 /// The body of a request as [`serve`](super::serve) hands it to the service. It fails if too little comes for too long
 /// while it is waited for.
 #[derive(Debug)]
-pub struct RequestBody(Paced<Incoming>);
+pub struct RequestBody {
+    body: Paced<Incoming>,
+    has_ended: bool,
+    activity: Arc<Activity>,
+}
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, options: &ServeOptions) -> Self {
-        Self(Paced::new(body, options))
+    pub(super) fn new(body: Incoming, activity: Arc<Activity>, options: &ServeOptions) -> Self {
+        Self { has_ended: body.is_end_stream(), body: Paced::new(body, options), activity }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.has_ended && !self.body.is_end_stream() {
+            self.activity.leave_over();
+        }
     }
 }
 
@@ -28,15 +42,17 @@ impl Body for RequestBody {
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.has_ended |= matches!(frame, Poll::Ready(None));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
 

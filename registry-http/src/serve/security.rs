@@ -4,6 +4,7 @@ use std::io;
 
 use super::ServeOptions;
 use super::listener::Socket;
+use super::taking::Taking;
 use crate::PeerCertificate;
 
 /// Whether connections are encrypted, and how.
@@ -16,7 +17,7 @@ pub(super) struct Security {
 /// A connection on which requests may come.
 #[derive(Debug)]
 pub(super) struct Secured {
-    pub(super) socket: Socket,
+    pub(super) socket: Taking<Socket>,
     pub(super) protocol: Protocol,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<PeerCertificate>,
@@ -33,14 +34,24 @@ pub(super) enum Protocol {
 }
 
 impl Security {
+    /// Whether connections begin with a handshake.
+    pub(super) fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// Makes a connection one that requests may come on.
     #[cfg_attr(not(feature = "tls"), expect(clippy::unused_async, reason = "a handshake takes time"))]
     pub(super) async fn secure(self, socket: Socket, options: &ServeOptions) -> io::Result<Secured> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
             // Apart, as it is large and soon over, and the rest of the connection may last long.
-            return Box::pin(tokio::time::timeout(options.handshake_timeout, handshake(tls, socket))).await?;
+            let handshake = handshake(tls, socket, options);
+            return Box::pin(tokio::time::timeout(options.handshake_timeout, handshake)).await?;
         }
+        let socket = Taking::new(socket, options.write_timeout);
         let protocol = if options.h2c { Protocol::AsItBegins } else { Protocol::Http1 };
         Ok(Secured { socket, protocol, is_encrypted: false, certificate: None })
     }
@@ -59,11 +70,12 @@ const NOT_ENCRYPTED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/pl
     Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 #[cfg(feature = "tls")]
-async fn handshake(tls: crate::Tls, mut socket: Socket) -> io::Result<Secured> {
+async fn handshake(tls: crate::Tls, mut socket: Socket, options: &ServeOptions) -> io::Result<Secured> {
     if begins_with_method(&socket).await? {
         tell(&mut socket, NOT_ENCRYPTED).await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a request without TLS"));
     }
+    let socket = Taking::new(socket, options.write_timeout);
     let stream = tokio_rustls::TlsAcceptor::from(tls.config()).accept(socket).await?;
     let connection = stream.get_ref().1;
     let protocol = if connection.alpn_protocol() == Some(crate::tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
@@ -71,7 +83,8 @@ async fn handshake(tls: crate::Tls, mut socket: Socket) -> io::Result<Secured> {
         return Err(io::Error::other("it was an authority's, which has what it came for"));
     }
     let certificate = tls.peer_certificate(connection);
-    Ok(Secured { socket: Socket::Tls(Box::new(stream)), protocol, is_encrypted: true, certificate })
+    let socket = Taking::new(Socket::Tls(Box::new(stream)), options.write_timeout);
+    Ok(Secured { socket, protocol, is_encrypted: true, certificate })
 }
 
 /// Whether the first byte is one of a method. One of a handshake is none.

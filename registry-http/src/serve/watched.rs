@@ -3,100 +3,140 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::ServeOptions;
 use super::activity::Activity;
+use super::lingering::Lingering;
+use super::security::Protocol;
 
-/// A connection that fails when it is idle for too long, when the head of a request takes too long, or when the client
-/// takes no bytes.
+/// A connection that fails when it is idle for too long, when the head of a request takes too long or is too long, or
+/// when the client takes nothing of an answer.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     socket: T,
+    protocol: Protocol,
     activity: Arc<Activity>,
     options: ServeOptions,
     waiting: Waiting,
-    /// Runs while there is nothing to read and no request is answered.
-    read_timer: Option<Pin<Box<Sleep>>>,
-    /// Runs while nothing can be written.
-    write_timer: Option<Pin<Box<Sleep>>>,
-    /// Frames may come at any time.
-    is_http2: bool,
+    /// Runs while there is nothing to read.
+    read_timer: Option<(Waiting, Pin<Box<Sleep>>)>,
+    /// How much of a head has come.
+    head_bytes: usize,
+    lingering: Option<Lingering>,
 }
 
 /// What a connection waits for when it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
+    /// How the client begins tells what it speaks.
+    Greeting,
     /// The head of a request, behind so many requests.
     Head { begun: usize },
-    /// Anything.
+    /// The next request.
     Idle,
+    /// Whatever comes while a request is answered.
+    Running,
+    /// Frames of HTTP/2 while no request is answered. They may come at any time and say nothing.
+    Frames,
 }
 
 /// How a client begins that speaks HTTP/2.
 const HTTP2: &[u8] = b"PRI ";
+/// The longest head that is read on, in bytes. hyper itself reads on for longer.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 impl<T> Watched<T> {
-    pub(super) fn new(socket: T, activity: Arc<Activity>, options: ServeOptions) -> Self {
-        let waiting = Waiting::Head { begun: 0 };
-        Self { socket, activity, options, waiting, read_timer: None, write_timer: None, is_http2: false }
+    pub(super) fn new(socket: T, protocol: Protocol, activity: Arc<Activity>, options: ServeOptions) -> Self {
+        let waiting = if protocol == Protocol::Http1 { Waiting::Head { begun: 0 } } else { Waiting::Greeting };
+        Self { socket, protocol, activity, options, waiting, read_timer: None, head_bytes: 0, lingering: None }
     }
 
-    /// Some bytes came, `first` those of them.
-    fn has_read(&mut self, first: &[u8]) {
-        let begun = self.activity.begun();
-        self.is_http2 |= begun == 0 && first.starts_with(HTTP2);
-        if self.is_http2 {
-            self.waiting = Waiting::Idle;
-            self.read_timer = None;
-        } else if !self.activity.is_running() && !self.waits_for_head(begun) {
-            self.waiting = Waiting::Head { begun };
-            self.read_timer = None;
+    fn is_http2(&self) -> bool {
+        self.waiting == Waiting::Frames
+    }
+
+    /// Some bytes came, `first` those of them. Fails if they are too many for a head.
+    fn has_read(&mut self, first: &[u8]) -> io::Result<()> {
+        if self.waiting == Waiting::Greeting {
+            let is_http2 = self.protocol == Protocol::Http2 || first.starts_with(HTTP2);
+            self.waiting = if is_http2 { Waiting::Frames } else { Waiting::Head { begun: 0 } };
+            // The first head has its time from the beginning of the connection on.
+            if let Some((what, _)) = &mut self.read_timer {
+                *what = self.waiting;
+            }
         }
-    }
-
-    /// Whether the head that is being read belongs to the next request.
-    fn waits_for_head(&self, begun: usize) -> bool {
-        self.waiting == Waiting::Head { begun }
+        if self.is_http2() {
+            return Ok(());
+        }
+        let begun = self.activity.begun();
+        if self.waiting == (Waiting::Head { begun }) {
+            // What came before was no head yet, whatever stands behind it now.
+            if self.head_bytes > MAX_HEAD_BYTES {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too long"));
+            }
+            self.head_bytes += first.len();
+            return Ok(());
+        }
+        self.read_timer = None;
+        self.head_bytes = first.len();
+        self.waiting = if self.activity.is_running() { Waiting::Running } else { Waiting::Head { begun } };
+        Ok(())
     }
 
     /// There is nothing to read: tells whether to give up.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.activity.is_running() {
-            // The body of the request has a timer of its own.
-            self.read_timer = None;
-            return Poll::Pending;
-        }
-        if self.waiting != Waiting::Idle && !self.waits_for_head(self.activity.begun()) {
-            self.waiting = Waiting::Idle;
-            self.read_timer = None;
-        }
-        let timeout = match self.waiting {
-            Waiting::Head { .. } => self.options.header_timeout,
-            Waiting::Idle => self.options.idle_timeout,
-        };
-        poll_timer(&mut self.read_timer, timeout, cx).map(Err)
-    }
-
-    /// The outcome of a write; one that cannot go on has its time.
-    fn paced<R>(&mut self, written: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        match written {
-            Poll::Ready(written) => {
-                self.write_timer = None;
-                Poll::Ready(written)
+        let is_running = self.activity.is_running();
+        if !self.is_http2() {
+            let begun = self.activity.begun();
+            match self.waiting {
+                _ if is_running => self.waiting = Waiting::Running,
+                Waiting::Greeting => {}
+                Waiting::Head { begun: behind } if behind == begun => {}
+                _ => self.waiting = Waiting::Idle,
             }
-            Poll::Pending => poll_timer(&mut self.write_timer, self.options.write_timeout, cx).map(Err),
+        }
+        loop {
+            let what = if is_running { Waiting::Running } else { self.waiting };
+            let timeout = match what {
+                Waiting::Greeting | Waiting::Head { .. } => self.options.header_timeout,
+                Waiting::Idle => self.options.idle_timeout,
+                // The body of the request has a timer of its own; the answers are looked at now and then.
+                Waiting::Running => self.options.write_timeout / 4,
+                Waiting::Frames => self.options.idle_timeout.saturating_sub(self.activity.rest()),
+            };
+            let timer = match &mut self.read_timer {
+                Some((since, timer)) if *since == what => timer,
+                timer => &mut timer.insert((what, Box::pin(sleep(timeout)))).1,
+            };
+            ready!(timer.as_mut().poll(cx));
+            let goes_on = match what {
+                Waiting::Running => !self.activity.has_stalled(self.options.write_timeout),
+                // Requests have come and gone meanwhile.
+                Waiting::Frames => self.activity.rest() < self.options.idle_timeout,
+                _ => false,
+            };
+            if !goes_on {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.read_timer = None;
         }
     }
 }
 
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, timeout: Duration, cx: &mut Context<'_>) -> Poll<io::Error> {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-    timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Waits for a client to leave that is still sending what nobody wants: to close at once would take the answer away
+    /// from it.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_http2() || !self.activity.has_left_over() {
+            return Poll::Ready(());
+        }
+        let lingering = self.lingering.get_or_insert_with(Lingering::default);
+        lingering.poll(&mut self.socket, cx)
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
@@ -104,28 +144,25 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.socket).poll_read(cx, buffer) {
             Poll::Pending => self.poll_patience(cx),
-            Poll::Ready(read) => {
-                self.has_read(&buffer.filled()[before..]);
-                Poll::Ready(read)
-            }
+            Poll::Ready(read) => Poll::Ready(read.and_then(|()| self.has_read(&buffer.filled()[before..]))),
         }
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.paced(written, cx)
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
-        self.paced(flushed, cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut_down = Pin::new(&mut self.socket).poll_shutdown(cx);
-        self.paced(shut_down, cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        }
+        self.poll_leave(cx).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -133,8 +170,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        self.paced(written, cx)
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -144,6 +180,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::Instant;
@@ -151,8 +189,9 @@ mod tests {
     /// A connection to a client, with what goes on on it.
     fn watched() -> (tokio::io::DuplexStream, Watched<tokio::io::DuplexStream>, Arc<Activity>) {
         let (client, server) = duplex(16);
-        let activity = Arc::new(Activity::default());
-        (client, Watched::new(server, Arc::clone(&activity), ServeOptions::default()), activity)
+        let activity = Arc::new(Activity::new());
+        let connection = Watched::new(server, Protocol::AsItBegins, Arc::clone(&activity), ServeOptions::default());
+        (client, connection, activity)
     }
 
     async fn seconds_until_cut(connection: &mut Watched<tokio::io::DuplexStream>) -> u64 {
@@ -202,18 +241,72 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn http2_may_send_frames_between_requests() {
+    async fn http2_may_send_frames_between_requests_for_as_long_as_any_other() {
         let (mut client, mut connection, _) = watched();
         client.write_all(b"PRI * HTTP/2.0").await.unwrap();
         connection.read_exact(&mut [0; 14]).await.unwrap();
-        assert_eq!(seconds_until_cut(&mut connection).await, 60);
+        let start = Instant::now();
+        let pings = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                client.write_all(b"ping").await.unwrap();
+            }
+        };
+        let read = async { while connection.read(&mut [0; 16]).await.is_ok() {} };
+        futures::future::select(std::pin::pin!(pings), std::pin::pin!(read)).await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    /// Frames that say nothing keep no connection whose client takes nothing.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_ends_the_connection() {
+        let (mut client, mut connection, activity) = watched();
+        client.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        connection.read_exact(&mut [0; 14]).await.unwrap();
+        let _answer = activity.begin().with(http_body_util::Full::new(bytes::Bytes::from_static(b"answer")));
+        let start = Instant::now();
+        let pings = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                client.write_all(b"ping").await.unwrap();
+            }
+        };
+        let read = async { while connection.read(&mut [0; 16]).await.is_ok() {} };
+        futures::future::select(std::pin::pin!(pings), std::pin::pin!(read)).await;
+        assert_eq!(start.elapsed().as_secs(), 60);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_cut() {
-        let (_client, mut connection, _) = watched();
-        let start = Instant::now();
-        let error = connection.write_all(&[0; 64]).await.unwrap_err();
-        assert_eq!((error.kind(), start.elapsed().as_secs()), (io::ErrorKind::TimedOut, 60));
+    async fn a_head_has_an_end() {
+        let (mut client, mut connection, _) = watched();
+        let sending = async {
+            for _ in 0..MAX_HEAD_BYTES {
+                client.write_all(&[b'x'; 16]).await.unwrap();
+            }
+        };
+        let mut read = 0;
+        let reading = async {
+            loop {
+                match connection.read(&mut [0; 16]).await {
+                    Ok(bytes) => read += bytes,
+                    Err(error) => break error.kind(),
+                }
+            }
+        };
+        let kind = tokio::select! { () = sending => panic!("it took everything"), kind = reading => kind };
+        assert_eq!(kind, io::ErrorKind::InvalidData);
+        assert!((MAX_HEAD_BYTES..MAX_HEAD_BYTES + 32).contains(&read), "{read}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_behind_a_request_is_no_head() {
+        let (mut client, mut connection, activity) = watched();
+        client.write_all(b"GET").await.unwrap();
+        connection.read_exact(&mut [0; 3]).await.unwrap();
+        let _running = activity.begin();
+        let sending = async { client.write_all(&vec![b'x'; 2 * MAX_HEAD_BYTES]).await.unwrap() };
+        let mut all = vec![0; 2 * MAX_HEAD_BYTES];
+        let ((), read) = tokio::join!(sending, connection.read_exact(&mut all));
+        read.unwrap();
     }
 }

@@ -75,6 +75,30 @@ async fn what_could_be_read_in_two_ways_is_refused() {
     }
 }
 
+/// A client that is still sending when it is refused has to be able to read why: a push goes on with a new login.
+#[tokio::test]
+async fn a_client_that_is_refused_early_gets_its_answer() {
+    let registry = Registry::builder(Arc::new(Memory::new())).build();
+    let logins = registry_auth::Basic::new("test", |_: &str, _: &str| false);
+    let service = service(registry).authenticator(Arc::new(logins)).build();
+    let server = start_with(service, ServeOptions::default()).await;
+    for attempt in 0..5 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let head = "PATCH /v2/a/blobs/uploads/0190a0b0-0000-7000-8000-000000000000 HTTP/1.1\r\n\
+            Host: x\r\nContent-Length: 50000000\r\n\r\n";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // Go gives up a request at the first write that fails, whatever there is to read.
+        for chunk in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            socket.write_all(&[0; 8192]).await.unwrap_or_else(|error| panic!("{attempt}, {chunk}: {error}"));
+        }
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("UNAUTHORIZED"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_is_chunked_or_measured_but_not_both() {
     let server = start(ServeOptions::default()).await;

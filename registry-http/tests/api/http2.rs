@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -25,17 +26,72 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A connection to a server that takes HTTP/2 without TLS, after the greetings.
 async fn connect() -> TcpStream {
+    connect_to(ServeOptions::default(), &[]).await
+}
+
+/// The same with other timeouts, and a client with these settings.
+async fn connect_to(options: ServeOptions, settings: &[u8]) -> TcpStream {
     let registry = Registry::builder(std::sync::Arc::new(Memory::new())).build();
     let service = service(registry).authenticator(std::sync::Arc::new(registry_auth::Anonymous)).build();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut options = ServeOptions::default();
+    let mut options = options;
     options.h2c = true;
     tokio::spawn(async move { serve(listener, service, options, std::future::pending()).await });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
     stream
+}
+
+/// Sends one of these frames every tenth of a second, until the server ends the connection.
+async fn drip(stream: TcpStream, frames: impl Iterator<Item = Vec<u8>> + Send + 'static) {
+    let (mut from, mut to) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        for frame in frames {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if to.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    });
+    let _ = tokio::time::timeout(Duration::from_secs(30), from.read_to_end(&mut Vec::new())).await.expect("an end");
+    sending.abort();
+}
+
+fn pings() -> impl Iterator<Item = Vec<u8>> {
+    std::iter::repeat_with(|| frame(PING, 0, 0, &[0; 8])).take(1000)
+}
+
+/// `SETTINGS_INITIAL_WINDOW_SIZE`, of nothing.
+const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+
+fn patient_for(milliseconds: u64) -> ServeOptions {
+    let mut options = ServeOptions::default();
+    options.write_timeout = Duration::from_millis(milliseconds);
+    options.idle_timeout = Duration::from_millis(milliseconds);
+    options
+}
+
+/// A client that takes nothing of its answers would keep the places of others for ever.
+#[tokio::test]
+async fn a_client_that_keeps_its_window_shut_is_cut() {
+    let mut stream = connect_to(patient_for(400), &NO_WINDOW).await;
+    for number in 0..100_u32 {
+        stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, GET)).await.unwrap();
+    }
+    drip(stream, pings()).await;
+}
+
+#[tokio::test]
+async fn frames_that_say_nothing_keep_no_connection() {
+    drip(connect_to(patient_for(400), &[]).await, pings()).await;
+    let mut stream = connect_to(patient_for(400), &[]).await;
+    stream.write_all(&frame(HEADERS, END_STREAM, 1, GET)).await.unwrap();
+    let crumbs = std::iter::repeat_with(|| frame(CONTINUATION, 0, 1, &[])).take(1000);
+    drip(stream, crumbs).await;
+    let unfinished = frame(PING, 0, 0, &[0; 8]).into_iter().cycle().take(8).map(|byte| vec![byte]);
+    drip(connect_to(patient_for(400), &[]).await, unfinished).await;
 }
 
 /// Sends until the server takes no more, and gives the frames that it sent; the test fails if it lets itself be sent
