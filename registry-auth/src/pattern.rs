@@ -61,6 +61,11 @@ impl RepositoryPattern {
         rest.next().is_some() == self.below
     }
 
+    /// Whether it matches every name.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.components.is_empty() && self.below
+    }
+
     /// Whether there is any name that the pattern matches for `user`.
     pub(crate) fn can_match(&self, user: Option<&str>) -> bool {
         let is_component = user.is_some_and(|user| !user.contains('/') && user.parse::<RepositoryName>().is_ok());

@@ -104,6 +104,13 @@ impl Policy {
         }
     }
 
+    /// Whether somebody without a login may do this to every repository.
+    #[must_use]
+    pub fn lets_anybody(&self, action: Action) -> bool {
+        let anybody = Principal::anonymous();
+        self.rules_for(&anybody, action).any(|rule| rule.repositories.iter().any(RepositoryPattern::is_everything))
+    }
+
     fn may_somewhere(&self, principal: &Principal, action: Action) -> bool {
         let mut rules = self.rules_for(principal, action);
         rules.any(|rule| rule.repositories.iter().any(|pattern| pattern.can_match(principal.name())))
@@ -177,6 +184,24 @@ mod tests {
         assert!(policy.allows(&ann, &both) && !policy.allows(&nobody, &both));
         assert_eq!(opens(&policy, &nobody), (false, true));
         assert_eq!(opens(&policy, &ann), (true, true));
+    }
+
+    #[test]
+    fn rules_may_open_everything() {
+        for (who, pattern, actions, open) in [
+            (Subject::Anyone, "**", &Action::ALL[..], true),
+            (Subject::Anonymous, "**", &[Action::Push], true),
+            (Subject::Anyone, "**", &[Action::Pull], false),
+            (Subject::Anyone, "a/**", &Action::ALL, false),
+            (Subject::Authenticated, "**", &Action::ALL, false),
+        ] {
+            let rule = Rule::new(vec![who], vec![pattern.parse().unwrap()], actions.iter().copied().collect());
+            assert_eq!(
+                Policy::new(vec![rule], BTreeMap::new()).lets_anybody(Action::Push),
+                open,
+                "{pattern} {actions:?}"
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use registry_auth::{
 };
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, Registry, TokioBlocking};
-use registry_http::RegistryService;
+use registry_http::{RegistryService, RequestRate};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
 #[cfg(feature = "s3")]
 use registry_storage::{
@@ -270,6 +270,7 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Opti
         .deletes(config.storage.delete)
         .relative_urls(config.http.relative_urls)
         .trust_forwarded(config.http.trust_forwarded)
+        .trusted_proxies(config.http.trusted_proxies.clone())
         .prefix(config.http.prefix.clone())
         .headers(config.http.headers.clone())
         .catalog_limit(config.pages.catalog_entries)
@@ -280,6 +281,10 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Opti
     if let Some(requests) = config.limits.requests {
         builder = builder.max_requests(requests);
     }
+    if let Some(requests) = config.limits.requests_per_address {
+        builder = builder.max_requests_per_address(requests);
+    }
+    builder = builder.wrong_passwords(config.limits.wrong_passwords.or(RequestRate::WRONG_PASSWORDS));
     if let Some(rate) = config.limits.rate {
         builder = builder.request_rate(rate);
     }

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use registry_core::{Clock, SystemClock};
 use registry_http::{ClientAuth, ClientRoots, Identity, Tls, TlsBuilder, TlsError};
 
 use crate::config::{ClientCertificates, TlsConfig};
+use crate::followed::{Content, Files};
 use crate::reloads::{Reloads, seconds};
+use crate::watch::Outcome;
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -23,9 +25,12 @@ const SOON: Duration = Duration::from_hours(7 * 24);
 pub struct Certificates {
     certificate: PathBuf,
     key: PathBuf,
+    opened: Files,
     tls: Tls,
     /// The end of the certificate that is shown, in seconds since 1970.
     not_after: AtomicU64,
+    /// Whether the files hold a certificate that is not good yet.
+    is_early: AtomicBool,
     reloads: Arc<Reloads>,
 }
 
@@ -58,13 +63,14 @@ impl Certificates {
     /// # Errors
     /// If a file cannot be read or used.
     pub fn open(config: &TlsConfig) -> Result<Self, CertificatesError> {
-        let identity = identity(&config.certificate, &config.key)?;
+        let (opened, contents) = Files::open([&*config.certificate, &*config.key], MAX_BYTES);
+        let identity = identity(&config.certificate, &config.key, contents)?;
         let not_after = identity.not_after();
         if let Err(error) = identity.check(SystemClock.now()) {
             let path = config.certificate.display();
             tracing::error!(%error, %path, not_after = %rfc3339(not_after), "clients will refuse the certificate");
         }
-        Self::build(Tls::builder(identity), config, seconds(not_after))
+        Self::build(Tls::builder(identity), config, opened, seconds(not_after))
     }
 
     /// Begins without a certificate where there is none yet, as `challenges` lead to one.
@@ -76,16 +82,19 @@ impl Certificates {
         config: &TlsConfig,
         challenges: Arc<dyn rustls::server::ResolvesServerCert>,
     ) -> Result<Self, CertificatesError> {
-        let certificates = Self::build(Tls::challenged(challenges), config, 0)?;
-        if config.certificate.exists() {
-            certificates.reload();
+        let (opened, contents) = Files::open([&*config.certificate, &*config.key], MAX_BYTES);
+        let is_there =
+            contents.iter().all(|content| !matches!(content, Err(error) if error.kind() == io::ErrorKind::NotFound));
+        let certificates = Self::build(Tls::challenged(challenges), config, opened, 0)?;
+        if is_there {
+            certificates.reload(contents);
         } else {
             tracing::warn!("there is no certificate yet: handshakes fail until ACME brings one");
         }
         Ok(certificates)
     }
 
-    fn build(tls: TlsBuilder, config: &TlsConfig, not_after: u64) -> Result<Self, CertificatesError> {
+    fn build(tls: TlsBuilder, config: &TlsConfig, opened: Files, not_after: u64) -> Result<Self, CertificatesError> {
         let tls = tls
             .minimum_version(config.minimum_version)
             .cipher_suites(config.cipher_suites.clone())
@@ -94,7 +103,15 @@ impl Certificates {
             .build()
             .map_err(|source| CertificatesError::Tls { path: config.certificate.clone(), source })?;
         let (certificate, key) = (config.certificate.clone(), config.key.clone());
-        Ok(Self { certificate, key, tls, not_after: AtomicU64::new(not_after), reloads: Arc::default() })
+        Ok(Self {
+            certificate,
+            key,
+            opened,
+            tls,
+            not_after: AtomicU64::new(not_after),
+            is_early: AtomicBool::new(false),
+            reloads: Arc::default(),
+        })
     }
 
     /// What connections are encrypted with.
@@ -103,10 +120,10 @@ impl Certificates {
         self.tls.clone()
     }
 
-    /// The files: the certificate and its key.
+    /// The files, the certificate and its key, as they were taken over at the start.
     #[must_use]
-    pub fn paths(&self) -> [&Path; 2] {
-        [&self.certificate, &self.key]
+    pub fn files(&self) -> Files {
+        self.opened.clone()
     }
 
     /// Until when the certificate that is shown is good.
@@ -121,28 +138,42 @@ impl Certificates {
         Arc::clone(&self.reloads)
     }
 
-    /// Shows from now on what the files hold. What is not good leaves the certificate as it was.
-    pub fn reload(&self) {
+    /// Shows from now on what the files hold. What is not good leaves the certificate as it was; one that is not good yet
+    /// is to be shown to this again.
+    pub fn reload(&self, contents: Vec<Content>) -> Outcome {
         let path = self.certificate.display();
-        let fresh = identity(&self.certificate, &self.key).and_then(|identity| {
+        let fresh = identity(&self.certificate, &self.key, contents).and_then(|identity| {
             let good = identity.check(SystemClock.now());
             good.map_err(|source| CertificatesError::Tls { path: self.certificate.clone(), source })?;
             Ok(identity)
         });
         let is_good = fresh.is_ok();
-        match fresh {
+        let outcome = match fresh {
             Ok(identity) => {
                 let not_after = identity.not_after();
                 self.not_after.store(seconds(not_after), Ordering::Relaxed);
                 self.tls.reload(&identity);
                 tracing::info!(%path, not_after = %rfc3339(not_after), "the certificate was read again");
+                Outcome::Done
+            }
+            Err(CertificatesError::Tls { source: TlsError::NotYetValid { not_before }, .. }) => {
+                // It is looked at again every second.
+                if !self.is_early.swap(true, Ordering::Relaxed) {
+                    let not_before = rfc3339(not_before);
+                    tracing::warn!(%path, %not_before, "the new certificate is not valid yet; the old one stays until then");
+                }
+                self.reloads.note(false);
+                return Outcome::NotYet;
             }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(error, %path, "the new certificate cannot be used; the old one stays");
+                Outcome::Done
             }
-        }
+        };
+        self.is_early.store(false, Ordering::Relaxed);
         self.reloads.note(is_good);
+        outcome
     }
 
     /// Tells when the certificate ends soon.
@@ -155,9 +186,14 @@ impl Certificates {
     }
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<Identity, CertificatesError> {
-    let identity = Identity::from_pem(&read(certificate)?, &read(key)?);
-    identity.map_err(|source| {
+fn identity(certificate: &Path, key: &Path, contents: Vec<Content>) -> Result<Identity, CertificatesError> {
+    let mut contents = contents.into_iter();
+    let mut next = |path: &Path| {
+        let content = contents.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
+        content.map_err(|source| CertificatesError::Read { path: path.to_owned(), source })
+    };
+    let (certificates, private) = (next(certificate)?, next(key)?);
+    Identity::from_pem(&certificates, &private).map_err(|source| {
         let path = if matches!(source, TlsError::Certificate(_)) { certificate } else { key };
         CertificatesError::Tls { path: path.to_owned(), source }
     })
@@ -240,7 +276,7 @@ mod tests {
         let certificates = Certificates::open(&config(&folder)).unwrap();
         let look = |change: &dyn Fn()| {
             change();
-            certificates.reload();
+            certificates.reload(certificates.files().take());
             (year(&certificates), certificates.reloads().failed())
         };
         assert_eq!(look(&|| write(&folder, 3001)), ("3001".into(), false));

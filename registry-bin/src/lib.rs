@@ -25,7 +25,11 @@ pub mod debug;
 #[doc(hidden)]
 pub mod descriptors;
 #[doc(hidden)]
+pub mod followed;
+#[doc(hidden)]
 pub mod health;
+#[doc(hidden)]
+pub mod lines;
 #[doc(hidden)]
 pub mod listen;
 #[doc(hidden)]

@@ -5,12 +5,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use registry_auth::{Htpasswd, HtpasswdUsers, htpasswd_line};
 
+use crate::followed::{Content, Files};
 use crate::reloads::Reloads;
+use crate::telemetry;
 
 /// The user of a file that was made here, as Distribution names it.
 const DEFAULT_USER: &str = "docker";
@@ -22,7 +25,9 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Logins {
     path: PathBuf,
+    opened: Files,
     htpasswd: Arc<Htpasswd>,
+    skipped: AtomicUsize,
     reloads: Arc<Reloads>,
 }
 
@@ -32,17 +37,22 @@ impl Logins {
     /// # Errors
     /// If the file can neither be read nor made.
     pub fn open(realm: &str, path: &Path) -> io::Result<Self> {
-        let text = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => provision(path)?,
-            read => read?,
-        };
-        let users = users(path, &text);
+        let (mut opened, mut contents) = Files::open([path], MAX_BYTES);
+        if matches!(&contents[..], [Err(error)] if error.kind() == io::ErrorKind::NotFound) {
+            provision(path)?;
+            contents = opened.take();
+        }
+        let content = contents.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
+        let (users, skipped) = HtpasswdUsers::parse(content);
+        tell_skipped(path, &skipped);
         if users.is_empty() {
-            tracing::warn!(path = %path.display(), "the password file has no users: nobody can log in");
+            let path = path.display();
+            telemetry::warn_at_start(&format!("the password file {path} has no users: nobody can log in"));
         }
         let concurrency = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
-        let htpasswd = Htpasswd::builder(realm, users).concurrency(concurrency).build();
-        Ok(Self { path: path.to_owned(), htpasswd: Arc::new(htpasswd), reloads: Arc::default() })
+        let htpasswd = Arc::new(Htpasswd::builder(realm, users).concurrency(concurrency).build());
+        let (skipped, reloads) = (AtomicUsize::new(skipped.len()), Arc::default());
+        Ok(Self { path: path.to_owned(), opened, htpasswd, skipped, reloads })
     }
 
     /// Who checks passwords.
@@ -51,10 +61,16 @@ impl Logins {
         Arc::clone(&self.htpasswd)
     }
 
-    /// The file.
+    /// The file, as it was taken over at the start.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn files(&self) -> Files {
+        self.opened.clone()
+    }
+
+    /// How many lines of the file cannot be used.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.skipped.load(Ordering::Relaxed)
     }
 
     /// What became of the file.
@@ -65,39 +81,37 @@ impl Logins {
 
     /// Takes over what the file says now. What cannot be read, or holds lines and not one of them good, leaves the
     /// users as they were.
-    pub fn reload(&self) {
-        let is_good = self.take_over();
+    pub fn reload(&self, contents: Vec<Content>) {
+        let is_good = contents.into_iter().all(|content| self.take_over(content));
         self.reloads.note(is_good);
     }
 
-    fn take_over(&self) -> bool {
-        let text = match read(&self.path) {
-            Ok(text) => text,
+    fn take_over(&self, content: Content) -> bool {
+        let path = self.path.display();
+        let content = match content {
+            Ok(content) => content,
             Err(error) => {
-                let path = self.path.display();
                 tracing::error!(%error, %path, "the password file cannot be read; the users stay as they were");
                 return false;
             }
         };
-        let (fresh, skipped) = HtpasswdUsers::parse(&text);
+        let (fresh, skipped) = HtpasswdUsers::parse(content);
         tell_skipped(&self.path, &skipped);
+        self.skipped.store(skipped.len(), Ordering::Relaxed);
         if fresh.is_empty() && !skipped.is_empty() {
-            let path = self.path.display();
             tracing::error!(%path, "the password file has no line that can be used; the users stay as they were");
             return false;
         }
         let users = fresh.len();
         self.htpasswd.reload(fresh);
-        tracing::info!(users, path = %self.path.display(), "the password file was read again");
+        if users == 0 {
+            // It may be meant so, and nobody may stay in who was meant to be out.
+            tracing::error!(%path, "the password file has become empty: nobody can log in any more");
+        } else {
+            tracing::info!(users, %path, "the password file was read again");
+        }
         true
     }
-}
-
-/// In seconds since 1970.
-fn users(path: &Path, text: &str) -> HtpasswdUsers {
-    let (users, skipped) = HtpasswdUsers::parse(text);
-    tell_skipped(path, &skipped);
-    users
 }
 
 fn tell_skipped(path: &Path, skipped: &[registry_auth::SkippedLine]) {
@@ -106,18 +120,8 @@ fn tell_skipped(path: &Path, skipped: &[registry_auth::SkippedLine]) {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    use io::Read as _;
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
-    }
-    Ok(text)
-}
-
 /// Makes a file with one user, readable by its owner alone, as Distribution does.
-fn provision(path: &Path) -> io::Result<String> {
+fn provision(path: &Path) -> io::Result<()> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::other)?;
     let password = URL_SAFE_NO_PAD.encode(secret);
@@ -128,6 +132,12 @@ fn provision(path: &Path) -> io::Result<String> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(line.as_bytes())?;
     file.sync_all()?;
-    tracing::warn!(user = DEFAULT_USER, password, "htpasswd is missing, provisioning with default user");
-    Ok(line)
+    let told = "htpasswd is missing, provisioning with default user";
+    // Nobody could log in who did not see it.
+    if tracing::enabled!(tracing::Level::WARN) {
+        tracing::warn!(user = DEFAULT_USER, password, "{told}");
+    } else {
+        tracing::error!(user = DEFAULT_USER, password, "{told}");
+    }
+    Ok(())
 }

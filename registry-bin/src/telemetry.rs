@@ -10,30 +10,52 @@ use registry_core::{Clock, SystemClock};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber};
-#[cfg(feature = "otel")]
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-#[cfg(feature = "otel")]
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::lines::Lines;
 
-/// Sends what the program tells to standard error, from now on and for the whole process.
+/// Sends what the program tells to standard error, from now on and for the whole process. What this gives is to be
+/// [finished](Lines::finish) before the end of the program.
 ///
 /// # Errors
-/// If somebody else did so before.
-pub fn install(config: &LogConfig) -> Result<(), tracing::dispatcher::SetGlobalDefaultError> {
+/// If somebody else did so before, or there can be no further thread.
+pub fn install(config: &LogConfig) -> Result<Lines, Box<dyn std::error::Error>> {
+    let lines = Lines::start("log", io::stderr(), |lines| tracing::warn!(lines, "lines of the log were lost"))?;
+    let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(filter(config.level))
-        .with_writer(io::stderr)
-        .event_format(Lines::new(config))
-        .finish();
+        .with_writer(move || writer.clone())
+        // It would be told on standard error, by a macro that panics where that is gone.
+        .log_internal_errors(false)
+        .event_format(Formatting::new(config))
+        .finish()
+        .with(filter_fn(is_told));
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(lines)
+}
+
+/// What libraries do is of interest where it goes wrong. Of the rest they tell much, with what was sent to them in it.
+fn is_told(metadata: &Metadata<'_>) -> bool {
     #[cfg(feature = "otel")]
-    let subscriber = subscriber.with(filter_fn(|metadata| !crate::traces::is_repeated(metadata)));
-    tracing::subscriber::set_global_default(subscriber)
+    if crate::traces::is_repeated(metadata) {
+        return false;
+    }
+    *metadata.level() <= Level::WARN || metadata.target().starts_with("registry_")
+}
+
+/// Tells a warning of the start, also where the log has errors alone: whoever starts a server has to know.
+pub fn warn_at_start(warning: &str) {
+    if tracing::enabled!(Level::WARN) {
+        tracing::warn!("{warning}");
+    } else {
+        tracing::error!("{warning}");
+    }
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -47,14 +69,14 @@ fn filter(level: LogLevel) -> LevelFilter {
 
 /// Writes events as lines.
 #[derive(Debug)]
-struct Lines {
+struct Formatting {
     format: LogFormat,
     fields: BTreeMap<String, String>,
     report_caller: bool,
     clock: Box<dyn Clock>,
 }
 
-impl Lines {
+impl Formatting {
     fn new(config: &LogConfig) -> Self {
         Self {
             format: config.formatter,
@@ -80,7 +102,7 @@ impl Lines {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for Formatting
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -220,7 +242,7 @@ mod tests {
     fn written(formatter: LogFormat, level: LogLevel, tell: impl FnOnce()) -> String {
         let fields = BTreeMap::from([("service".to_owned(), "registry".to_owned())]);
         let config = LogConfig { level, formatter, fields, ..LogConfig::default() };
-        let lines = Lines { clock: Box::new(Stopped), ..Lines::new(&config) };
+        let lines = Formatting { clock: Box::new(Stopped), ..Formatting::new(&config) };
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -268,6 +290,25 @@ mod tests {
             "service": "registry",
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn libraries_tell_of_what_goes_wrong_alone() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::DEBUG)
+            .with_writer(move || writer.clone())
+            .event_format(Formatting::new(&LogConfig::default()))
+            .finish()
+            .with(filter_fn(is_told));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "h2::codec", "frame");
+            tracing::warn!(target: "hyper", "broken");
+            tracing::debug!(target: "registry_core::uploads", "ours");
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("frame") && text.contains("broken") && text.contains("ours"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The files with the keys that tokens are signed with: read, and read again when they changed.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_auth::{SkippedKey, Token, TokenKeys};
 
 use crate::config::TokenConfig;
+use crate::followed::{Content, Files};
 use crate::reloads::Reloads;
 
 /// The largest file that is read, in bytes: many more keys than are taken.
@@ -18,6 +18,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct Tokens {
     certificates: Option<PathBuf>,
     jwks: Option<PathBuf>,
+    opened: Files,
     token: Arc<Token>,
     reloads: Arc<Reloads>,
 }
@@ -39,10 +40,12 @@ impl Tokens {
     /// If one of them cannot be read, or has no key that can be used.
     pub fn open(config: &TokenConfig) -> Result<Self, TokensError> {
         let (certificates, jwks) = (config.certificates.clone(), config.jwks.clone());
-        let keys = keys(certificates.as_deref(), jwks.as_deref())?;
+        let paths = certificates.iter().chain(&jwks).map(PathBuf::as_path);
+        let (opened, contents) = Files::open(paths, MAX_BYTES);
+        let keys = keys(certificates.as_deref(), jwks.as_deref(), contents)?;
         let builder = Token::builder(config.realm.clone(), &config.service, &config.issuer, keys);
         let token = Arc::new(builder.algorithms(config.algorithms.iter().copied()).build());
-        Ok(Self { certificates, jwks, token, reloads: Arc::default() })
+        Ok(Self { certificates, jwks, opened, token, reloads: Arc::default() })
     }
 
     /// Who checks tokens.
@@ -51,9 +54,10 @@ impl Tokens {
         Arc::clone(&self.token)
     }
 
-    /// The files.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.certificates.iter().chain(&self.jwks).map(PathBuf::as_path)
+    /// The files, as they were taken over at the start.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        self.opened.clone()
     }
 
     /// What became of the files.
@@ -63,8 +67,8 @@ impl Tokens {
     }
 
     /// Takes over what the files say now. If one of them cannot be read, or has no key, all keys stay as they were.
-    pub fn reload(&self) {
-        let fresh = keys(self.certificates.as_deref(), self.jwks.as_deref());
+    pub fn reload(&self, contents: Vec<Content>) {
+        let fresh = keys(self.certificates.as_deref(), self.jwks.as_deref(), contents);
         let is_good = fresh.is_ok();
         match fresh {
             Ok(keys) => {
@@ -81,13 +85,16 @@ impl Tokens {
     }
 }
 
-fn keys(certificates: Option<&Path>, jwks: Option<&Path>) -> Result<TokenKeys, TokensError> {
+/// The keys in the files, whose contents come in this order.
+fn keys(certificates: Option<&Path>, jwks: Option<&Path>, contents: Vec<Content>) -> Result<TokenKeys, TokensError> {
     let mut keys = TokenKeys::default();
+    let mut contents = contents.into_iter();
+    let mut next = || contents.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
     if let Some(path) = certificates {
-        add(&mut keys, path, |keys, text| keys.add_certificates(text.as_bytes()))?;
+        add(&mut keys, path, next(), |keys, text| keys.add_certificates(text.as_bytes()))?;
     }
     if let Some(path) = jwks {
-        add(&mut keys, path, TokenKeys::add_jwks)?;
+        add(&mut keys, path, next(), TokenKeys::add_jwks)?;
     }
     Ok(keys)
 }
@@ -95,11 +102,14 @@ fn keys(certificates: Option<&Path>, jwks: Option<&Path>) -> Result<TokenKeys, T
 fn add(
     keys: &mut TokenKeys,
     path: &Path,
+    content: Content,
     read_keys: impl FnOnce(&mut TokenKeys, &str) -> Result<Vec<SkippedKey>, registry_auth::TokenKeysError>,
 ) -> Result<(), TokensError> {
     let failed = |source| TokensError { path: path.to_owned(), source };
     let before = keys.len();
-    let text = read(path).map_err(failed)?;
+    let content = content.map_err(failed)?;
+    // Comments between the blocks of PEM may be in any encoding.
+    let text = String::from_utf8_lossy(&content);
     for key in read_keys(keys, &text).map_err(|error| failed(io::Error::other(error)))? {
         tracing::warn!(path = %path.display(), "keys of tokens: {key}; it is skipped");
     }
@@ -107,14 +117,4 @@ fn add(
         return Err(failed(io::Error::other("no key that can be used")));
     }
     Ok(())
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
-    }
-    // Comments between the blocks of PEM may be in any encoding.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

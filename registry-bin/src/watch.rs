@@ -1,22 +1,20 @@
 //! Reading files again when they change, or when SIGHUP says so.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use registry_core::{Blocking, Clock as _, SystemClock, TokioBlocking};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
 use crate::configured::Configured;
+use crate::followed::{Content, Files};
 use crate::logins::Logins;
 use crate::tokens::Tokens;
 
-/// How often files are looked at. A change counts when two looks agree on it, so that a file in the middle of being
-/// written does not.
+/// How often files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the end of a certificate is thought of.
@@ -36,13 +34,13 @@ pub struct Watched {
 /// Everything that is read again when the server is told to: the files, and the configuration that names them.
 #[derive(Debug)]
 struct All {
-    files: Vec<Followed>,
+    followed: Vec<Followed>,
     configured: Configured,
 }
 
 impl All {
     fn look(&mut self, told: bool) {
-        for followed in &mut self.files {
+        for followed in &mut self.followed {
             followed.look(told);
         }
         if told {
@@ -54,32 +52,39 @@ impl All {
 impl Watched {
     fn followed(&self) -> Vec<Followed> {
         let logins = self.logins.clone().map(|logins| {
-            Followed::new([logins.path()], {
-                let logins = Arc::clone(&logins);
-                move || logins.reload()
+            Followed::new(logins.files(), move |contents| {
+                logins.reload(contents);
+                Outcome::Done
             })
         });
         let tokens = self.tokens.clone().map(|tokens| {
-            Followed::new(tokens.paths(), {
-                let tokens = Arc::clone(&tokens);
-                move || tokens.reload()
+            Followed::new(tokens.files(), move |contents| {
+                tokens.reload(contents);
+                Outcome::Done
             })
         });
-        let certificates = self.certificates.clone().map(|certificates| {
-            let files = certificates.paths();
-            Followed::new(files, {
-                let certificates = Arc::clone(&certificates);
-                move || certificates.reload()
-            })
-        });
+        let certificates = self
+            .certificates
+            .clone()
+            .map(|certificates| Followed::new(certificates.files(), move |contents| certificates.reload(contents)));
         [logins, tokens, certificates].into_iter().flatten().collect()
     }
+}
+
+/// Whether what files hold was dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in force, or was refused.
+    Done,
+    /// It may be good later, though it does not change.
+    NotYet,
 }
 
 /// Files, and what happens when they change.
 struct Followed {
     files: Files,
-    reload: Box<dyn Fn() + Send>,
+    is_early: bool,
+    reload: Box<dyn Fn(Vec<Content>) -> Outcome + Send>,
 }
 
 impl fmt::Debug for Followed {
@@ -89,66 +94,22 @@ impl fmt::Debug for Followed {
 }
 
 impl Followed {
-    fn new<'a>(paths: impl IntoIterator<Item = &'a Path>, reload: impl Fn() + Send + 'static) -> Self {
-        Self { files: Files::new(paths), reload: Box::new(reload) }
+    fn new(files: Files, reload: impl Fn(Vec<Content>) -> Outcome + Send + 'static) -> Self {
+        Self { files, is_early: false, reload: Box::new(reload) }
     }
 
-    /// Reads the files again if they have changed, or if told to.
+    /// Reads the files again if they have changed, if they were too early, or if told to.
     fn look(&mut self, told: bool) {
-        if self.files.changed() || told {
-            (self.reload)();
+        let contents = if told || self.is_early { Some(self.files.take()) } else { self.files.changed() };
+        if let Some(contents) = contents {
+            self.is_early = (self.reload)(contents) == Outcome::NotYet;
         }
     }
 }
 
-/// The identity of a file's content: its content, or that it cannot be read. Looking at the content and not at times
-/// sees what a mounted secret does, which swaps a symbolic link far above the file.
-type Content = Option<Vec<u8>>;
-
-/// Files that are looked at together.
-#[derive(Debug)]
-struct Files {
-    paths: Vec<PathBuf>,
-    /// As it was taken over.
-    current: Vec<Content>,
-    /// As the last look found it.
-    seen: Vec<Content>,
-}
-
-impl Files {
-    fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
-        let paths: Vec<_> = paths.into_iter().map(Path::to_owned).collect();
-        let current = look(&paths);
-        Self { seen: current.clone(), current, paths }
-    }
-
-    /// Whether there is something new, that has been so for two looks.
-    fn changed(&mut self) -> bool {
-        let now = look(&self.paths);
-        let settled = now == self.seen && now != self.current;
-        self.seen.clone_from(&now);
-        if settled {
-            self.current = now;
-        }
-        settled
-    }
-}
-
-fn look(paths: &[PathBuf]) -> Vec<Content> {
-    paths.iter().map(|path| std::fs::read(path).ok()).collect()
-}
-
-/// Looks at the files until it is dropped.
-///
-/// # Errors
-/// If SIGHUP cannot be listened for.
-pub fn watch(watched: Watched, configured: Configured) -> io::Result<impl Future<Output = ()> + Send> {
-    let hangup = signal(SignalKind::hangup())?;
-    Ok(run(watched, configured, hangup))
-}
-
-async fn run(watched: Watched, configured: Configured, mut hangup: Signal) {
-    let mut all = All { files: watched.followed(), configured };
+/// Looks at the files until it is dropped, and when `hangup` says so.
+pub async fn watch(watched: Watched, configured: Configured, mut hangup: Signal) {
+    let mut all = All { followed: watched.followed(), configured };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut days = tokio::time::interval(DAY);
@@ -169,43 +130,36 @@ async fn run(watched: Watched, configured: Configured, mut hangup: Signal) {
             all.look(told);
             all
         });
-        // The runtime is ending.
-        let Ok(looked) = looked.await else { return };
-        all = looked;
+        match looked.await {
+            Ok(looked) => all = looked,
+            Err(stopped) => {
+                tracing::error!(%stopped, "files are not followed any more");
+                return;
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
-    fn a_change_counts_when_it_has_settled() {
+    fn what_comes_too_early_is_looked_at_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "one").unwrap();
-        let mut files = Files::new([path.as_path()]);
-        assert!(!files.changed());
-        std::fs::write(&path, "").unwrap();
-        assert!(!files.changed());
-        std::fs::write(&path, "two").unwrap();
-        assert_eq!([files.changed(), files.changed(), files.changed()], [false, true, false]);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!([files.changed(), files.changed()], [false, true]);
-    }
-
-    #[test]
-    fn a_link_that_is_swapped_is_a_change() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["one", "two"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
-            std::fs::write(folder.path().join(name).join("secret"), name).unwrap();
-        }
-        let data = folder.path().join("data");
-        std::os::unix::fs::symlink("one", &data).unwrap();
-        let mut files = Files::new([data.join("secret").as_path()]);
-        std::fs::remove_file(&data).unwrap();
-        std::os::unix::fs::symlink("two", &data).unwrap();
-        assert_eq!([files.changed(), files.changed()], [false, true]);
+        let outcomes = Arc::new(Mutex::new(vec![Outcome::Done, Outcome::NotYet, Outcome::NotYet]));
+        let mut followed = Followed::new(Files::open([path.as_path()], 10).0, {
+            let outcomes = Arc::clone(&outcomes);
+            move |_| outcomes.lock().unwrap().pop().unwrap()
+        });
+        let mut left = |told| {
+            followed.look(told);
+            outcomes.lock().unwrap().len()
+        };
+        assert_eq!([left(false), left(true), left(false), left(false), left(false)], [3, 2, 1, 0, 0]);
     }
 }

@@ -23,6 +23,7 @@ pub struct About(Arc<Inner>);
 struct Inner {
     id: RequestId,
     route: Option<Route>,
+    client: Option<String>,
     user: OnceLock<Arc<str>>,
 }
 
@@ -36,8 +37,8 @@ pub struct ErrorAnswer {
 }
 
 impl About {
-    pub(crate) fn new(id: RequestId, route: Option<Route>) -> Self {
-        Self(Arc::new(Inner { id, route, user: OnceLock::new() }))
+    pub(crate) fn new(id: RequestId, route: Option<Route>, client: Option<String>) -> Self {
+        Self(Arc::new(Inner { id, route, client, user: OnceLock::new() }))
     }
 
     /// The request comes from somebody with a name.
@@ -50,6 +51,14 @@ impl About {
     #[must_use]
     pub fn request_id(&self) -> &RequestId {
         &self.0.id
+    }
+
+    /// Where it came from: the client's address as a proxy tells it, where [proxies are
+    /// believed](crate::ServiceBuilder::trust_forwarded), or else address and port of the connection; `None` if there is
+    /// none.
+    #[must_use]
+    pub fn client(&self) -> Option<&str> {
+        self.0.client.as_deref()
     }
 
     /// Who sent it; `None` for somebody anonymous or refused.

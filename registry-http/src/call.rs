@@ -1,6 +1,5 @@
 //! One request, as handlers see it: without its path, which the route holds, and without its body.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use crate::body::ResponseBody;
 use crate::budget::Exhausted;
 use crate::connection::{Encrypted, PeerAddress, PeerCertificate};
 use crate::error::Refusal;
-use crate::forwarded::{self, Origin};
+use crate::forwarded::Origin;
 use crate::limits::Requester;
 use crate::location::{Locations, Root};
 use crate::query::Query;
@@ -78,7 +77,7 @@ impl Call {
         let host = self.origin.as_ref().map(Origin::authority).or(text(HOST));
         let request = RequestOrigin {
             id: self.about.request_id().to_string(),
-            address: self.client_address().unwrap_or_default(),
+            address: self.about.client().unwrap_or_default().to_owned(),
             host: host.unwrap_or_default().to_owned(),
             method: self.method.to_string(),
             user_agent: self.user_agent(),
@@ -103,16 +102,12 @@ impl Call {
 
     /// Whom the request is counted for, as long as nobody has a name.
     pub(crate) fn requester(&self) -> Requester {
-        Requester::at(self.peer, &self.headers, self.settings.trust_forwarded)
+        let proxies = self.settings.trust_forwarded.then_some(&self.settings.trusted_proxies);
+        Requester::at(self.peer, &self.headers, proxies)
     }
 
     /// Whom the client's certificate was made for; `None` if none was verified.
     pub(crate) fn certificate_subject(&self) -> Option<&str> {
         self.certificate.as_ref().map(PeerCertificate::subject)
-    }
-
-    fn client_address(&self) -> Option<String> {
-        let forwarded = self.settings.trust_forwarded.then(|| forwarded::client_address(&self.headers)).flatten();
-        forwarded.map(|address: IpAddr| address.to_string()).or(self.peer.map(|peer| peer.0.to_string()))
     }
 }

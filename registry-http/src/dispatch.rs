@@ -1,5 +1,6 @@
 //! From a request to the handler of its route and method, and what all answers have in common.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{
@@ -14,14 +15,15 @@ use crate::about::About;
 use crate::access::{self, Admitted};
 use crate::body::ResponseBody;
 use crate::call::Call;
+use crate::connection::PeerAddress;
 use crate::content::Content;
 use crate::error::Refusal;
-use crate::header;
 use crate::limits::Full;
-use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::request_id::RequestId;
 use crate::route::{Route, RouteError};
 use crate::service::Settings;
 use crate::{base, blobs, catalog, manifests, referrers, tags, uploads};
+use crate::{forwarded, header};
 
 /// What a handler gives.
 pub(crate) type Answer = Result<Response<ResponseBody>, Refusal>;
@@ -36,9 +38,9 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
         let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
         let observation = settings.observer.begin(route.as_ref().ok(), &parts, content.length());
         let content = observation.content(content);
-        let about = About::new(id, route.as_ref().ok().cloned());
+        let about = About::new(id, route.as_ref().ok().cloned(), client(&settings, &parts));
         let mut response = if is_root { alive() } else { within(settings, parts, content, route, &about).await };
-        response.headers_mut().extend(about.request_id().header().map(|id| (X_REQUEST_ID, id)));
+        response.headers_mut().extend(about.request_id().header().map(|id| (RequestId::HEADER, id)));
         response.extensions_mut().insert(about);
         if !is_root {
             let version = HeaderValue::from_static("registry/2.0");
@@ -49,6 +51,14 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
     }
     .instrument(span)
     .await
+}
+
+/// Where a request came from, for those who are told of it.
+fn client(settings: &Settings, parts: &Parts) -> Option<String> {
+    let forwarded = settings.trust_forwarded.then(|| forwarded::client_address(&parts.headers)).flatten();
+    let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+    let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
+    forwarded.map(|address| address.to_string()).or(peer)
 }
 
 /// What load balancers ask for.

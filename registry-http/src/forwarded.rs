@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
+use ipnet::IpNet;
 
 /// Where a client believes the registry to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,70 @@ pub(crate) fn client_address(headers: &HeaderMap) -> Option<IpAddr> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let forwarded = text("x-forwarded-for").into_iter().flat_map(|value| value.split(','));
     forwarded.chain(text("x-real-ip")).find_map(|address| address.trim().parse().ok())
+}
+
+/// Proxies whose word counts: addresses such as `10.0.0.7` and networks such as `10.0.0.0/8`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// A text that is neither an address nor a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an address such as 10.0.0.7, or a network such as 10.0.0.0/8")]
+pub struct ParseProxyError;
+
+impl TrustedProxies {
+    /// Adds an address or a network.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn add(&mut self, text: &str) -> Result<(), ParseProxyError> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        self.0.push(network.map_err(|_| ParseProxyError)?);
+        Ok(())
+    }
+
+    /// How many were added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address is that of a proxy. Those on this machine always are.
+    fn has(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Where a request that came from `peer` comes from: the nearest address that is none of a proxy. What stands before
+    /// it came from the client, who could be anybody with it. `None` stands for within the process.
+    pub(crate) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        if peer.is_some_and(|peer| !self.has(peer)) {
+            return peer;
+        }
+        let mut nearest = peer;
+        for address in hops(headers) {
+            let Some(address) = address else { break };
+            nearest = Some(address);
+            if !self.has(address) {
+                break;
+            }
+        }
+        nearest
+    }
+}
+
+/// The addresses that proxies name, the nearest first; `None` for what is none.
+fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let read = |text: &str| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = lines.flat_map(move |line| line.to_str().unwrap_or_default().rsplit(',').map(read));
+    let single = headers.get("x-real-ip").filter(|_| !headers.contains_key("x-forwarded-for"));
+    hops.chain(single.map(move |line| line.to_str().ok().and_then(read)))
 }
 
 fn known_scheme(text: &str) -> Option<&'static str> {

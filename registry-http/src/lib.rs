@@ -53,6 +53,7 @@ use unobserved as metrics;
 pub use about::{About, ErrorAnswer};
 pub use body::ResponseBody;
 pub use connection::{Encrypted, PeerAddress, PeerCertificate};
+pub use forwarded::{ParseProxyError, TrustedProxies};
 pub use limits::RequestRate;
 pub use location::{ExternalUrl, ParseExternalUrlError, ParsePrefixError, Prefix};
 #[cfg(feature = "metrics")]

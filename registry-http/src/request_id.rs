@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-/// The header that it comes and goes by.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of a request. It comes from a layer that set it as an extension of the request, from the client's
 /// `X-Request-Id`, or is a new UUID; the answer carries it, as a header and as an extension.
@@ -14,6 +13,8 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
+    /// The header that it comes and goes by.
+    pub const HEADER: HeaderName = X_REQUEST_ID;
     /// The longest that is taken from a client, in bytes.
     pub const MAX_BYTES: usize = 128;
 
@@ -31,14 +32,18 @@ impl RequestId {
         &self.0
     }
 
-    pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
+    /// The name of a request with these headers and extensions. A layer that needs it before the service has it sets what
+    /// this gives as an extension of the request.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
         let sent = || Self::parse(headers.get(X_REQUEST_ID)?.to_str().ok()?);
         let known = extensions.get().cloned().or_else(sent);
         known.unwrap_or_else(|| Self(uuid::Uuid::new_v4().to_string().into()))
     }
 
-    /// `None` never happens: the name is plain.
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
+    /// The value of the header; `None` never happens, as the name is plain.
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
     }
 }

@@ -19,6 +19,7 @@ use crate::body::ResponseBody;
 use crate::budget::Budget;
 use crate::content::Content;
 use crate::dispatch;
+use crate::forwarded::TrustedProxies;
 use crate::limits::{InFlight, OpenUploads, PasswordChecks, Rates, RequestRate};
 use crate::location::{ExternalUrl, Locations, Prefix};
 #[cfg(feature = "metrics")]
@@ -60,6 +61,7 @@ impl Unguarded {
             deletes: false,
             locations: Locations::default(),
             trust_forwarded: true,
+            trusted_proxies: TrustedProxies::default(),
             prefix: Prefix::default(),
             headers: HeaderMap::new(),
             catalog_limit: 1000,
@@ -115,10 +117,17 @@ impl ServiceBuilder {
     }
 
     /// Whether to believe what a proxy says of the client's request (`Forwarded`, `X-Forwarded-*`, `X-Real-Ip`); on by
-    /// default, as registries behind a proxy need it. It decides about `Location` headers and the client's address in
-    /// events, never about access.
+    /// default, as registries behind a proxy need it. It decides about `Location` headers, the client's address in
+    /// events and logs, and whom a request from a proxy is counted for, never about access.
     pub fn trust_forwarded(mut self, trust: bool) -> Self {
         self.0.trust_forwarded = trust;
+        self
+    }
+
+    /// Proxies on other hosts, whose word counts for whom a request is [counted](Self::request_rate) for. Those on this
+    /// machine count anyhow. Where [no proxy is believed](Self::trust_forwarded) this is without effect.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.0.trusted_proxies = proxies;
         self
     }
 
@@ -181,8 +190,8 @@ impl ServiceBuilder {
     /// that come too early get 429, and are told when to come again. A request with wrong credentials counts for its
     /// address.
     ///
-    /// The address is that of the connection. If that is a loopback one, it is the one that the proxy there names last,
-    /// where [proxies are believed](Self::trust_forwarded).
+    /// The address is that of the connection. If that is a loopback one, or of a [proxy](Self::trusted_proxies), it is the
+    /// one that the proxy there names last, where [proxies are believed](Self::trust_forwarded).
     pub fn request_rate(mut self, rate: RequestRate) -> Self {
         self.0.rates = Some(Rates::new(rate));
         self
@@ -228,6 +237,7 @@ pub(crate) struct Settings {
     pub(crate) deletes: bool,
     pub(crate) locations: Locations,
     pub(crate) trust_forwarded: bool,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) prefix: Prefix,
     pub(crate) headers: HeaderMap,
     pub(crate) catalog_limit: usize,
@@ -260,6 +270,12 @@ impl RegistryService {
             .route_service(&base, self.clone())
             .route_service(&format!("{base}/"), self.clone())
             .route_service(&format!("{base}/{{*rest}}"), self)
+    }
+
+    /// How many uploads were begun here and have not ended. Those that rested for an hour do not count.
+    #[must_use]
+    pub fn open_uploads(&self) -> usize {
+        self.0.open_uploads.len()
     }
 
     /// The registry behind it.

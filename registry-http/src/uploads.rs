@@ -38,9 +38,9 @@ pub(crate) async fn start(call: &Call, at: Authorized<UploadsAt>, content: Conte
         None => digest.map_or(Algorithm::default(), |digest| digest.algorithm()),
     };
     let uploads = &call.settings.open_uploads;
-    uploads.check(at.requester()).map_err(|TooMany| Refusal::too_many_uploads())?;
+    let reserved = uploads.reserve(at.requester()).map_err(|TooMany| Refusal::too_many_uploads())?;
     let status = repository.uploads().start(algorithm).await?;
-    uploads.begun(status.id, at.requester().clone());
+    reserved.begun(status.id);
     let head = progress(call, repository.name(), &status).header(header::CHUNK_MIN_LENGTH, CHUNK_MIN_LENGTH_BYTES);
     Ok(head.status(StatusCode::ACCEPTED).body(ResponseBody::empty())?)
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Request, Response};
-use registry_http::{About, ErrorAnswer, PeerAddress};
+use registry_http::{About, ErrorAnswer, PeerAddress, RequestId};
+
+use super::shown;
 
 /// What the head of a request tells the log.
 #[derive(Debug)]
@@ -12,6 +14,7 @@ pub(super) struct Completed {
     host: String,
     content_type: String,
     remote: String,
+    id: RequestId,
     about: Option<About>,
     error: Option<ErrorAnswer>,
     answer_type: String,
@@ -31,7 +34,7 @@ pub(super) struct Line<'a> {
 
 impl Completed {
     /// `None` where nobody would read it.
-    pub(super) fn new<B>(request: &Request<B>) -> Option<Self> {
+    pub(super) fn new<B>(request: &Request<B>, id: &RequestId) -> Option<Self> {
         if !tracing::enabled!(tracing::Level::INFO) {
             return None;
         }
@@ -40,9 +43,10 @@ impl Completed {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let host = text(HOST);
         Some(Self {
-            host: if host.is_empty() { authority.unwrap_or_default() } else { host },
+            host: shown::authority(if host.is_empty() { authority.as_deref().unwrap_or_default() } else { &host }),
             content_type: text(CONTENT_TYPE),
             remote: peer.map(|peer| peer.0.to_string()).unwrap_or_default(),
+            id: id.clone(),
             about: None,
             error: None,
             answer_type: String::new(),
@@ -67,10 +71,10 @@ impl Completed {
                     err.message = self.error.as_ref().map(|error| error.message.as_str()),
                     http.request.contenttype = set(&self.content_type),
                     http.request.host = set(&self.host),
-                    http.request.id = about.map(|about| about.request_id().as_str()),
+                    http.request.id = self.id.as_str(),
                     http.request.method = line.method,
                     http.request.referer = set(line.referer),
-                    http.request.remoteaddr = set(&self.remote),
+                    http.request.remoteaddr = about.and_then(About::client).or(set(&self.remote)),
                     http.request.uri = line.target,
                     http.request.useragent = set(line.user_agent),
                     http.response.contenttype = set(&self.answer_type),

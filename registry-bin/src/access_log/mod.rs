@@ -5,61 +5,28 @@ mod service;
 mod shown;
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
+
+use crate::lines::Lines;
 
 pub use service::{AccessLogged, CountedBody};
 #[cfg(feature = "otel")]
 pub(crate) use shown::query_alone as shown_query;
 
-/// How many lines may wait for a slow reader.
-const WAITING: usize = 4096;
-
-/// Takes lines in, and writes them on a thread of its own, so that a reader who stops reading holds no request up:
-/// its lines are left out. Clones write to the same place.
+/// Takes lines in. Clones write to the same place.
 #[derive(Debug, Clone)]
-pub struct AccessLog(SyncSender<String>);
-
-/// How long the end of the program waits for a slow reader.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Writes what is left when the last [`AccessLog`] is gone.
-#[derive(Debug)]
-pub struct Writing {
-    /// Closed when everything is written.
-    done: Receiver<()>,
-}
+pub struct AccessLog(Lines);
 
 impl AccessLog {
-    /// Begins to write to `output`.
-    ///
-    /// # Errors
-    /// If there can be no further thread.
-    pub fn start(output: impl Write + Send + 'static) -> io::Result<(Self, Writing)> {
-        let (sender, receiver) = mpsc::sync_channel(WAITING);
-        let (closed_at_end, done) = mpsc::channel();
-        thread::Builder::new().name("access-log".into()).spawn(move || {
-            write_all(&receiver, output);
-            drop(closed_at_end);
-        })?;
-        Ok((Self(sender), Writing { done }))
+    /// Writes to these lines.
+    #[must_use]
+    pub fn new(lines: Lines) -> Self {
+        Self(lines)
     }
 
     /// Adds a line.
     pub fn record(&self, entry: &Entry<'_>) {
-        // A reader that does not keep up, or is gone, has no line to miss.
-        let _ = self.0.try_send(entry.line());
-    }
-}
-
-impl Writing {
-    /// Waits until everything is written, but no longer than two seconds. Every [`AccessLog`] must be gone by then.
-    pub fn finish(self) {
-        if self.done.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("the end of the access log is lost, because nobody reads it");
-        }
+        self.0.add(entry.line().into_bytes());
     }
 }
 
@@ -126,18 +93,8 @@ fn time(time: SystemTime) -> String {
     format!("{day}/{month}/{year}:{clock} +0000")
 }
 
-fn write_all(lines: &Receiver<String>, mut output: impl Write) {
-    for line in lines {
-        if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
-            tracing::warn!("the access log cannot be written any more");
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;
@@ -170,55 +127,5 @@ mod tests {
         let line = entry("x\" 200\n127.0.0.1\\").line();
         assert!(line.ends_with("\"x\\\" 200\\n127.0.0.1\\\\\"\n"), "{line}");
         assert_eq!(line.lines().count(), 1);
-    }
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn everything_is_written_before_the_end() {
-        let sink = Sink::default();
-        let (log, writing) = AccessLog::start(sink.clone()).unwrap();
-        for _ in 0..100 {
-            log.record(&entry("x"));
-        }
-        drop(log);
-        writing.finish();
-        let written = sink.0.lock().unwrap().clone();
-        assert_eq!(String::from_utf8(written).unwrap().lines().count(), 100);
-    }
-
-    #[derive(Debug)]
-    struct Broken;
-
-    impl Write for Broken {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_reader_that_is_gone_holds_nobody_up() {
-        let (log, writing) = AccessLog::start(Broken).unwrap();
-        for _ in 0..3 * WAITING {
-            log.record(&entry("x"));
-        }
-        drop(log);
-        writing.finish();
     }
 }

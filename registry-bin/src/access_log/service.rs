@@ -12,7 +12,7 @@ use http::response::Response;
 use http::{Method, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use registry_core::{Clock, SystemClock};
-use registry_http::PeerAddress;
+use registry_http::{PeerAddress, RequestId};
 use tower::Service;
 
 use super::completed::{Completed, Line, text};
@@ -49,11 +49,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut pending = Pending::new(self.log.clone(), &self.clock, &request);
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let id = RequestId::of(request.headers(), request.extensions());
+        request.extensions_mut().insert(id.clone());
+        let mut pending = Pending::new(self.log.clone(), &self.clock, &request, &id);
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            // Also what is answered before the registry is asked has a name.
+            if let Some(id) = id.header() {
+                answer.headers_mut().insert(RequestId::HEADER, id);
+            }
             if let Some(pending) = &mut pending {
                 pending.answered(&answer);
             }
@@ -111,8 +117,8 @@ struct Pending {
 
 impl Pending {
     /// `None` where nobody would read a line.
-    fn new<B>(log: Option<AccessLog>, clock: &Arc<dyn Clock>, request: &Request<B>) -> Option<Self> {
-        let completed = Completed::new(request);
+    fn new<B>(log: Option<AccessLog>, clock: &Arc<dyn Clock>, request: &Request<B>, id: &RequestId) -> Option<Self> {
+        let completed = Completed::new(request, id);
         if log.is_none() && completed.is_none() {
             return None;
         }
@@ -219,9 +225,10 @@ mod tests {
         F: Future<Output = ()>,
     {
         let (sender, lines) = mpsc::channel();
-        let (log, writing) = AccessLog::start(Lines(sender)).unwrap();
-        serve(AccessLogged::new(Answering(answer), Some(log))).await;
-        writing.finish();
+        let written = crate::lines::Lines::start("test", Lines(sender), |_| {}).unwrap();
+        serve(AccessLogged::new(Answering(answer), Some(AccessLog::new(written.clone())))).await;
+        assert!(written.finish());
+        drop(written);
         lines.iter().map(|line| String::from_utf8(line).unwrap()).collect()
     }
 

@@ -14,13 +14,17 @@ const HIDDEN: &str = "…";
 pub(super) fn target(target: &Uri) -> String {
     let mut shown = String::new();
     if let (Some(scheme), Some(authority)) = (target.scheme_str(), target.authority()) {
-        let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
         // Writing to a text does not fail.
-        let _ = write!(shown, "{scheme}://{host}");
+        let _ = write!(shown, "{scheme}://{}", self::authority(authority.as_str()));
     }
     shown.push_str(target.path());
     query(&mut shown, target.query());
     shown
+}
+
+/// A host, without user and password.
+pub(super) fn authority(text: &str) -> String {
+    text.rsplit_once('@').map_or(text, |(_, host)| host).to_owned()
 }
 
 /// What a client says that it comes from; nothing if that is no address.
@@ -41,14 +45,21 @@ fn query(shown: &mut String, query: Option<&str>) {
     for (index, pair) in query.split('&').enumerate() {
         shown.push(if index == 0 { '?' } else { '&' });
         match pair.split_once('=') {
-            Some((name, _)) if !PLAIN.contains(&name) => {
+            Some((name, value)) if PLAIN.contains(&name) && is_plain(value) => shown.push_str(pair),
+            Some((name, _)) => {
                 shown.push_str(name);
                 shown.push('=');
                 shown.push_str(HIDDEN);
             }
-            _ => shown.push_str(pair),
+            None if pair.is_empty() || PLAIN.contains(&pair) => shown.push_str(pair),
+            None => shown.push_str(HIDDEN),
         }
     }
+}
+
+/// What the values of the API are made of. What else there is may be another parameter, set apart in another way.
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+%".contains(&byte))
 }
 
 #[cfg(test)]
@@ -61,12 +72,15 @@ mod tests {
             ("/v2/", "/v2/"),
             ("/v2/_catalog?n=5&last=a", "/v2/_catalog?n=5&last=a"),
             ("/v2/a/blobs/uploads/x?_state=hush&digest=sha256:1", "/v2/a/blobs/uploads/x?_state=…&digest=sha256:1"),
-            ("/?token=hush&x", "/?token=…&x"),
+            ("/?token=hush&n&", "/?token=…&n&"),
+            ("/v2/?hush", "/v2/?…"),
+            ("/v2/?digest=a;token=hush", "/v2/?digest=…"),
             ("http://ann:hush@host:1/v2/?a=b=c", "http://host:1/v2/?a=…"),
         ] {
             assert_eq!(target(&text.parse().unwrap()), wanted);
         }
         assert_eq!(referer("https://ann:hush@host/a?code=hush"), "https://host/a?code=…");
         assert_eq!(referer("not an address hush"), "");
+        assert_eq!((authority("ann:hush@host:1").as_str(), authority("host").as_str()), ("host:1", "host"));
     }
 }

@@ -11,14 +11,15 @@ pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
     match configuration::load(path) {
         Ok(parsed) => {
             for warning in &parsed.warnings {
-                eprintln!("configuration warning: {warning}");
+                // Where standard error is closed there is nobody to tell.
+                let _ = writeln!(io::stderr(), "configuration warning: {warning}");
             }
             let written = writeln!(io::stdout(), "configuration ok\n{}", parsed.config);
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(lines) => {
             for line in lines {
-                eprintln!("{line}");
+                let _ = writeln!(io::stderr(), "{line}");
             }
             ExitCode::FAILURE
         }

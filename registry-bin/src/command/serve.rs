@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use registry_auth::Action;
 use registry_core::storage::Storage;
 use registry_http::{Listener, RequestBody, ServeOptions, serve};
 use registry_storage::filesystem::ServingLock;
@@ -23,13 +24,14 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use super::configuration;
-use crate::access_log::{AccessLog, AccessLogged, Writing};
+use crate::access_log::{AccessLog, AccessLogged};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
 use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::health::{Check, Gated, Health, ProbeError};
+use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
 use crate::traces::{Traces, traced};
@@ -40,32 +42,36 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Serves until told to end.
 pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
-    let Parsed { config, warnings } = match configuration::load(path.clone()) {
+    let parsed = match configuration::load(path.clone()) {
         Ok(parsed) => parsed,
         Err(lines) => {
-            for line in lines {
-                eprintln!("{line}");
-            }
+            complain(&lines);
             return ExitCode::FAILURE;
         }
     };
-    match start(path, &config, &warnings) {
-        Ok(()) => ExitCode::SUCCESS,
+    let log = match telemetry::install(&parsed.config.log) {
+        Ok(log) => log,
         Err(error) => {
-            tracing::error!("cannot serve: {}", with_causes(&*error));
-            ExitCode::FAILURE
+            complain(&[format!("cannot serve: {error}")]);
+            return ExitCode::FAILURE;
         }
+    };
+    let ended = start(path, parsed, &log);
+    if let Err(error) = &ended {
+        tracing::error!("cannot serve: {}", with_causes(&**error));
     }
+    // Where nobody reads the end of the log there is nobody to tell.
+    let _ = log.finish();
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn start(path: Option<PathBuf>, config: &Config, warnings: &[String]) -> Result<(), Box<dyn Error>> {
-    telemetry::install(&config.log)?;
-    for warning in warnings {
-        tracing::warn!("configuration: {warning}");
+fn start(path: Option<PathBuf>, parsed: Parsed, log: &Lines) -> Result<(), Box<dyn Error>> {
+    for warning in &parsed.warnings {
+        telemetry::warn_at_start(&format!("configuration: {warning}"));
     }
     let traces = Traces::start();
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(run_server(path, config, traces.as_ref()));
+    let served = runtime.block_on(run_server(path, parsed, log, traces.as_ref()));
     // The claim on the folder is let go of when nothing can write there any more.
     runtime.shutdown_timeout(LAST_WORK);
     if let Some(traces) = traces {
@@ -77,10 +83,14 @@ fn start(path: Option<PathBuf>, config: &Config, warnings: &[String]) -> Result<
 /// Serves until the end, and gives what must outlive the runtime.
 async fn run_server(
     path: Option<PathBuf>,
-    config: &Config,
+    parsed: Parsed,
+    log: &Lines,
     traces: Option<&Traces>,
 ) -> Result<Option<ServingLock>, Box<dyn Error>> {
+    let config = &parsed.config.clone();
     let mut signals = Signals::new()?;
+    // It would end the program while nobody listens for it.
+    let hangup = signal(SignalKind::hangup())?;
     let metrics = metrics(config)?;
     let Assembled { registry, storage, notifications, lock } =
         assemble::registry(config, metrics.as_deref(), traces).await?;
@@ -106,17 +116,23 @@ async fn run_server(
         }
     }
     debug(config, &health, metrics.clone(), &mut background).await?;
-    let (access_log, writing) = access_log(config)?;
-    let service = Gated::new(assemble::service(registry.clone(), &doors, config, metrics.as_deref()), health);
-    let service = traced(AccessLogged::new(service, access_log), traces);
-    let configured = Configured::new(path, config.clone(), doors.rules.clone());
-    let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured)?);
+    let access_log = access_log(config)?;
+    let options = options(config);
+    let api = assemble::service(registry.clone(), &doors, config, metrics.as_deref());
+    if let Some(metrics) = &metrics {
+        metrics.count_uploads(api.clone())?;
+        metrics.count_lost_lines(log, access_log.as_ref())?;
+    }
+    let service = AccessLogged::new(Gated::new(api, health), access_log.clone().map(AccessLog::new));
+    let service = traced(service, traces);
+    let configured = Configured::new(path, parsed, doors.rules.clone());
+    let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured, hangup));
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
     greet(config, &place);
 
     let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
     let purging = purging.map(|purging| tokio::spawn(schedule::purge_uploads(registry, purging)));
-    serve_until_told(listener, service, options(config), place, &mut signals).await;
+    serve_until_told(listener, service, options, place, &mut signals).await;
     background.abort_all();
     watching.abort();
     if let Some(purging) = purging {
@@ -125,8 +141,8 @@ async fn run_server(
     if let Some(notifying) = notifying {
         notifying.finish().await;
     }
-    if let Some(writing) = writing {
-        writing.finish();
+    if access_log.is_some_and(|lines| !lines.finish()) {
+        tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
     Ok(lock)
 }
@@ -215,12 +231,9 @@ fn options(config: &Config) -> ServeOptions {
     options
 }
 
-fn access_log(config: &Config) -> io::Result<(Option<AccessLog>, Option<Writing>)> {
-    if !config.log.access_log {
-        return Ok((None, None));
-    }
-    let (log, writing) = AccessLog::start(io::stdout())?;
-    Ok((Some(log), Some(writing)))
+fn access_log(config: &Config) -> io::Result<Option<Lines>> {
+    let tell = |lines| tracing::warn!(lines, "lines of the access log were lost");
+    config.log.access_log.then(|| Lines::start("access-log", io::stdout(), tell)).transpose()
 }
 
 /// Tells where the server listens, where it stores and how to push.
@@ -239,10 +252,10 @@ fn greet(config: &Config, place: &Place) {
             (false, false) => "pull and overwrite everything",
             (false, true) => "pull, overwrite and delete everything",
         };
-        tracing::warn!(
+        telemetry::warn_at_start(&format!(
             "ANYBODY who reaches {place} can {may}, for there is no login: \
              listen on 127.0.0.1, or let only a proxy that asks for a login reach this server"
-        );
+        ));
     }
 }
 
@@ -250,7 +263,20 @@ fn greet(config: &Config, place: &Place) {
 fn is_open(config: &Config) -> bool {
     let client_certificates = config.http.tls.as_ref().map(|tls| &tls.client_certificates);
     let is_locked = matches!(client_certificates, Some(ClientCertificates::RequireAndVerify(_)));
-    config.auth == AuthConfig::None && config.access.is_none() && !is_locked
+    let has_login = config.auth != AuthConfig::None;
+    !is_locked
+        && match &config.access {
+            None => !has_login,
+            Some(rules) => rules.lets_anybody(Action::Push),
+        }
+}
+
+/// Tells what is wrong before there is a log.
+fn complain(lines: &[String]) {
+    for line in lines {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }
 
 fn tell_end(cut: usize) {

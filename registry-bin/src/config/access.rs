@@ -20,7 +20,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Policy> {
     let mut access = root.section("access");
     let groups = groups(&mut access);
     let rules = access.sections("rules").into_iter().filter_map(|section| rule(section, &groups)).collect();
-    access.finish();
+    access.refuse_rest("not a setting of access");
     Some(Policy::new(rules, groups))
 }
 
@@ -37,7 +37,8 @@ fn rule(mut section: Section<'_>, groups: &BTreeMap<String, BTreeSet<String>>) -
         text.parse::<RepositoryPattern>().map_err(|error| format!("{text:?}: {error}"))
     });
     let actions = each(&mut section, "actions", action);
-    section.finish();
+    // What is left out could make the rule allow more than was meant.
+    section.refuse_rest("not a part of a rule");
     Some(Rule::new(who?, repositories?, actions?.into_iter().collect::<Actions>()))
 }
 

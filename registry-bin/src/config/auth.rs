@@ -41,8 +41,13 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<AuthConfig> {
             None
         }
         Some("token") => token::read(&mut auth).map(AuthConfig::Token),
-        Some(other) => {
+        Some(other) if other.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) => {
             auth.refuse(other, "not a way to log in; there are htpasswd, token and none");
+            None
+        }
+        // It may be anything, credentials as well.
+        Some(_) => {
+            root.refuse("auth", "names no way to log in; there are htpasswd, token and none");
             None
         }
     }

@@ -67,7 +67,7 @@ mod tests {
 
     #[track_caller]
     fn debug(http: &str) -> Option<DebugConfig> {
-        let Parsed { config, warnings } = read(http).unwrap();
+        let Parsed { config, warnings, .. } = read(http).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         config.http.debug
     }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn metrics_that_nobody_can_reach_are_told() {
-        let Parsed { config, warnings } = read("{debug: {prometheus: {enabled: true}}}").unwrap();
+        let Parsed { config, warnings, .. } = read("{debug: {prometheus: {enabled: true}}}").unwrap();
         assert_eq!(config.http.debug, None);
         assert_eq!(warnings, ["http.debug.prometheus: has no effect without http.debug.addr"]);
     }

@@ -52,7 +52,7 @@ pub(super) fn apply(
             report.unreadable(&source.name, "not a name that a setting can have");
             continue;
         }
-        match source.value(read_file).and_then(|value| set(document, &path, value)) {
+        match source.value(&path, read_file).and_then(|value| set(document, &path, value)) {
             Ok(path) => report.set_by(&path, &source.name),
             Err(reason) => report.unreadable(&source.name, reason),
         }
@@ -84,8 +84,16 @@ struct Source {
 }
 
 impl Source {
-    fn value(&self, read_file: &mut dyn FnMut(&Path) -> io::Result<String>) -> Result<Node, String> {
+    fn value(&self, path: &[String], read_file: &mut dyn FnMut(&Path) -> io::Result<String>) -> Result<Node, String> {
         if self.from_file {
+            // What a file says must not become the name of a section, which is told.
+            if let [section] = path
+                && NAMED.contains(&section.as_str())
+            {
+                let of_podman =
+                    if section == "auth" { "; if it is meant for podman and its kin, unset it here" } else { "" };
+                return Err(format!("a whole section cannot come out of a file{of_podman}"));
+            }
             let content = read_file(Path::new(&self.value)).map_err(|error| format!("{:?}: {error}", self.value))?;
             return Ok(Node::Scalar(content.trim_end_matches(['\r', '\n']).to_owned()));
         }

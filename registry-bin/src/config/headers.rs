@@ -6,7 +6,8 @@ use super::section::Section;
 
 /// Reads the `headers` of a section.
 pub(super) fn read(section: &mut Section<'_>) -> HeaderMap {
-    let mut section = section.section("headers");
+    // Headers may be credentials.
+    let mut section = section.secret_section("headers");
     let mut headers = HeaderMap::new();
     for key in section.keys() {
         let Ok(name) = key.parse::<HeaderName>() else {

@@ -81,6 +81,12 @@ pub(super) fn read(root: &mut Section<'_>, driver: Option<&Driver>) -> Vec<Check
             let check = read(&mut section);
             match check {
                 Some(check) if names.insert(check.name.clone()) => checks.push(check),
+                // They may differ in what a name leaves out.
+                Some(mut check) if matches!(check.target, CheckTarget::Http { .. }) => {
+                    check.name = format!("{} #{}", check.name, checks.len());
+                    names.insert(check.name.clone());
+                    checks.push(check);
+                }
                 Some(check) => health.refuse(key, format!("names {} twice", check.name)),
                 None => {}
             }
@@ -110,9 +116,9 @@ fn file(section: &mut Section<'_>) -> Option<CheckConfig> {
 }
 
 fn http(section: &mut Section<'_>) -> Option<CheckConfig> {
-    let uri = required(section, "uri", "an address such as https://example.com/", |text| {
+    let uri = required_secret(section, "uri", "an address such as https://example.com/", |text| {
         let uri: Url = text.parse().ok()?;
-        (matches!(uri.scheme(), "http" | "https") && uri.has_host()).then(|| (without_password(text, &uri), uri))
+        (matches!(uri.scheme(), "http" | "https") && uri.has_host()).then(|| (without_secrets(&uri), uri))
     });
     let status = section.read("statuscode", "a status such as 200", |text| match text {
         "0" => Some(StatusCode::OK),
@@ -128,11 +134,16 @@ fn http(section: &mut Section<'_>) -> Option<CheckConfig> {
     Some(CheckConfig { name, target, interval, threshold })
 }
 
-/// The name is told to whoever asks.
-fn without_password(text: &str, uri: &Url) -> String {
+/// The name is told to whoever asks, so neither a login nor a token may be in it.
+fn without_secrets(uri: &Url) -> String {
     let mut open = uri.clone();
-    // An address with a host may have a password.
-    if uri.password().is_none() || open.set_password(None).is_err() { text.to_owned() } else { open.into() }
+    // An address with a host may have a login, so it can also be without one.
+    let _ = (open.set_username(""), open.set_password(None));
+    if open.query().is_some_and(|query| !query.is_empty()) {
+        open.set_query(Some("…"));
+    }
+    open.set_fragment(None);
+    String::from(open).replace("%E2%80%A6", "…")
 }
 
 fn tcp(section: &mut Section<'_>) -> Option<CheckConfig> {
@@ -152,12 +163,32 @@ fn required<T>(
     expected: &str,
     read: impl FnOnce(&str) -> Option<T>,
 ) -> Option<T> {
-    if !section.is_set(key) {
-        section.take(key);
-        section.refuse(key, format!("missing: {expected}"));
+    if is_missing(section, key, expected) {
         return None;
     }
     section.read(key, expected, |text| if text.is_empty() { None } else { read(text) })
+}
+
+/// The same for what no report may show.
+fn required_secret<T>(
+    section: &mut Section<'_>,
+    key: &str,
+    expected: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    if is_missing(section, key, expected) {
+        return None;
+    }
+    section.read_secret(key, expected, |text| if text.is_empty() { None } else { read(text) })
+}
+
+fn is_missing(section: &mut Section<'_>, key: &str, expected: &str) -> bool {
+    let is_missing = !section.is_set(key);
+    if is_missing {
+        section.take(key);
+        section.refuse(key, format!("missing: {expected}"));
+    }
+    is_missing
 }
 
 /// Zero is the default, as in Distribution.
@@ -184,7 +215,7 @@ mod tests {
 
     #[track_caller]
     fn checks(rest: &str) -> Vec<CheckConfig> {
-        let Parsed { config, warnings } = read(rest).unwrap();
+        let Parsed { config, warnings, .. } = read(rest).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         config.health
     }
@@ -226,10 +257,18 @@ mod tests {
 
     #[test]
     fn secrets_are_not_told() {
-        let checks = checks("{http: [{uri: 'http://ann:hush@h/', headers: {Authorization: hush}}]}");
-        assert_eq!(checks[0].name, "http://ann@h/");
+        let checks = checks(
+            "{http: [{uri: 'http://hush:hush@h/', headers: {Authorization: hush}}, {uri: 'http://h/a?token=hush'}, \
+             {uri: 'http://h/a?token=hush2'}]}",
+        );
+        let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["http://h/", "http://h/a?…", "http://h/a?… #2"]);
         let CheckTarget::Http { headers, .. } = &checks[0].target else { panic!("{checks:?}") };
         assert!(!format!("{headers:?} {checks:?}").contains("hush"));
+        for wrong in ["{uri: 'htp://ann:hush@h/?t=hush'}", "{uri: 'http://h/', headers: 'Authorization: hush'}"] {
+            let told = read(&format!("{{http: [{wrong}]}}")).unwrap_err().problems;
+            assert!(told.len() == 1 && !format!("{told:?}").contains("hush"), "{told:?}");
+        }
     }
 
     #[test]
@@ -246,9 +285,9 @@ mod tests {
                 "health.storagedriver.threshold: expected a whole number, 0 or more, found \"-1\"",
                 "health.file.0.file: missing: a path",
                 "health.file: names /a twice",
-                "health.http.0.uri: expected an address such as https://example.com/, found \"nowhere\"",
+                "health.http.0.uri: expected an address such as https://example.com/, found a value that is not shown",
                 "health.http.0.statuscode: expected a status such as 200, found \"99\"",
-                "health.http.1.uri: expected an address such as https://example.com/, found \"\"",
+                "health.http.1.uri: expected an address such as https://example.com/, found a value that is not shown",
                 "health.tcp.0.addr: expected HOST:PORT, found \":80\"",
                 "health.tcp.1.addr: expected HOST:PORT, found \"a:b\"",
                 "health.tcp.1.timeout: expected a duration such as 168h, 1h30m or 1.5s, found \"5\"",

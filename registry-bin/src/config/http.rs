@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderMap;
-use registry_http::{ExternalUrl, Prefix};
+use registry_http::{ExternalUrl, Prefix, TrustedProxies};
 
 use super::debug::{self, DebugConfig};
 use super::headers;
@@ -26,6 +26,8 @@ pub struct HttpConfig {
     pub relative_urls: bool,
     /// Whether what a proxy says of the client's request is believed.
     pub trust_forwarded: bool,
+    /// Proxies on other hosts whose word counts.
+    pub trusted_proxies: TrustedProxies,
     /// Headers that answers have beyond the usual ones.
     pub headers: HeaderMap,
     /// How long requests may take to end when the server is told to.
@@ -64,6 +66,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
     let relative_urls = http.boolean("relativeurls").unwrap_or(false);
     // Ours: Distribution always believes them.
     let trust_forwarded = http.boolean("trustforwarded").unwrap_or(true);
+    let trusted_proxies = trusted_proxies(&mut http);
     let headers = headers::read(&mut http);
     let drain_timeout = http.duration("draintimeout").unwrap_or(DEFAULT_DRAIN_TIMEOUT);
     let max_body = http.bytes("maxbody").filter(|bytes| *bytes > 0);
@@ -80,12 +83,23 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<HttpConfig> {
         prefix,
         relative_urls,
         trust_forwarded,
+        trusted_proxies,
         headers,
         drain_timeout,
         max_body,
         h2c,
         debug,
     })
+}
+
+fn trusted_proxies(http: &mut Section<'_>) -> TrustedProxies {
+    let mut proxies = TrustedProxies::default();
+    for text in http.texts("trustedproxies") {
+        if let Err(error) = proxies.add(&text) {
+            http.refuse("trustedproxies", format!("expected {error}, found {text:?}"));
+        }
+    }
+    proxies
 }
 
 fn listen(http: &mut Section<'_>) -> Option<Listen> {

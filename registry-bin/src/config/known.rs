@@ -1,7 +1,7 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 41] = [
+const SETTINGS: [&str; 42] = [
     "access.**",
     "auth.**",
     "catalog.maxentries",
@@ -20,6 +20,7 @@ const SETTINGS: [&str; 41] = [
     "http.relativeurls",
     "http.secret",
     "http.tls.**",
+    "http.trustedproxies.**",
     "http.trustforwarded",
     "limits.**",
     "log.accesslog.disabled",

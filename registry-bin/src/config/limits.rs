@@ -16,8 +16,14 @@ pub struct LimitsConfig {
     pub connections_per_address: Option<usize>,
     /// How many requests may be under way at once.
     pub requests: Option<usize>,
+    /// How many of them one address may have.
+    pub requests_per_address: Option<usize>,
     /// How fast one user, or one address without a login, may send requests.
     pub rate: Option<RequestRate>,
+    /// How many wrong passwords may come from one address.
+    pub wrong_passwords: Limit<RequestRate>,
+    /// How many TLS handshakes one address may begin.
+    pub handshakes: Limit<RequestRate>,
     /// How many uploads one user, or one address without a login, may have under way.
     pub uploads: Option<usize>,
     /// How much memory manifests may take together, in bytes.
@@ -36,6 +42,29 @@ pub struct LimitsConfig {
     pub write_timeout: Option<Duration>,
 }
 
+/// A limit that has a default, and may be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Limit<T> {
+    /// As it is by default.
+    #[default]
+    Default,
+    /// There is none.
+    Off,
+    /// This one.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// The limit, where it is `default` by default; `None` if there is none.
+    pub fn or(self, default: T) -> Option<T> {
+        match self {
+            Self::Default => Some(default),
+            Self::Off => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+}
+
 impl LimitsConfig {
     /// What of it is about connections.
     #[must_use]
@@ -44,6 +73,7 @@ impl LimitsConfig {
         options.max_connections = self.connections.unwrap_or(options.max_connections);
         options.max_connections_per_address = self.connections_per_address;
         options.body_rate_bytes_per_second = self.body_rate.unwrap_or(options.body_rate_bytes_per_second);
+        options.handshake_rate = self.handshakes.or(RequestRate::HANDSHAKES);
         options.handshake_timeout = self.handshake_timeout.unwrap_or(options.handshake_timeout);
         options.header_timeout = self.header_timeout.unwrap_or(options.header_timeout);
         options.body_timeout = self.body_timeout.unwrap_or(options.body_timeout);
@@ -60,7 +90,13 @@ pub(super) fn read(root: &mut Section<'_>) -> LimitsConfig {
         connections: count(&mut section, "connections"),
         connections_per_address: count(&mut section, "connectionsperaddress"),
         requests: count(&mut section, "requests"),
-        rate: rate(&mut section),
+        requests_per_address: count(&mut section, "requestsperaddress"),
+        rate: match rate(&mut section, "rate") {
+            Limit::At(rate) => Some(rate),
+            Limit::Default | Limit::Off => None,
+        },
+        wrong_passwords: rate(&mut section, "wrongpasswords"),
+        handshakes: rate(&mut section, "handshakes"),
         uploads: count(&mut section, "uploads"),
         manifest_memory: section.bytes("manifestmemory").filter(|bytes| *bytes > 0),
         body_rate: section.bytes("bodyrate"),
@@ -87,19 +123,20 @@ fn timeout(section: &mut Section<'_>, key: &str) -> Option<Duration> {
     Some(timeout)
 }
 
-/// `limits.rate`; requests of 0 mean no limit. By default twice as many may come at once as in a second.
-fn rate(limits: &mut Section<'_>) -> Option<RequestRate> {
-    let mut section = limits.section("rate");
+/// So many in a second; 0 mean no limit. By default twice as many may come at once.
+fn rate(limits: &mut Section<'_>, key: &str) -> Limit<RequestRate> {
+    let mut section = limits.section(key);
     let whole = "a whole number";
     let requests = section.read("requests", whole, |text| text.parse::<u32>().ok());
     let burst = section.read("burst", "a whole number, 1 or more", |text| text.parse::<NonZeroU32>().ok());
     if burst.is_some() && requests.is_none() {
-        section.refuse("requests", "missing: how many requests in a second");
+        section.refuse("requests", "missing: how many in a second");
     }
     section.finish();
-    let per_second = NonZeroU32::new(requests?)?;
+    let Some(requests) = requests else { return Limit::Default };
+    let Some(per_second) = NonZeroU32::new(requests) else { return Limit::Off };
     let twice = per_second.saturating_add(per_second.get());
-    Some(RequestRate { per_second, burst: burst.unwrap_or(twice) })
+    Limit::At(RequestRate { per_second, burst: burst.unwrap_or(twice) })
 }
 
 #[cfg(test)]
@@ -118,6 +155,7 @@ mod tests {
     #[test]
     fn each_is_read() {
         let limits = "{connections: 1, connectionsperaddress: 2, requests: 3, uploads: 4, rate: {requests: 5, burst: 6}, \
+            requestsperaddress: 2, wrongpasswords: {requests: 0}, handshakes: {requests: 7}, \
             manifestmemory: 7MB, bodyrate: 8, handshaketimeout: 9s, headertimeout: 10s, bodytimeout: 11s, \
             idletimeout: 12s, writetimeout: 13s}";
         let limits = read(limits).unwrap().limits;
@@ -129,6 +167,9 @@ mod tests {
                 connections: Some(1),
                 connections_per_address: Some(2),
                 requests: Some(3),
+                requests_per_address: Some(2),
+                wrong_passwords: Limit::Off,
+                handshakes: Limit::At(RequestRate { per_second: number(7), burst: number(14) }),
                 rate: Some(RequestRate { per_second: number(5), burst: number(6) }),
                 uploads: Some(4),
                 manifest_memory: Some(7 * 1024 * 1024),

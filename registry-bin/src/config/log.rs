@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::node::Node;
 use super::section::Section;
 
 /// What is told, and how.
@@ -99,8 +100,10 @@ fn fields(log: &mut Section<'_>) -> BTreeMap<String, String> {
     let mut section = log.section("fields");
     let mut fields = BTreeMap::new();
     for key in section.keys() {
-        if let Some(text) = section.read(&key, "a text", |text| Some(text.to_owned())) {
-            fields.insert(key, text);
+        match section.take(&key) {
+            Some(Node::Scalar(text)) => drop(fields.insert(key, text)),
+            Some(Node::Null) | None => {}
+            Some(other) => drop(fields.insert(key, other.to_json().to_string())),
         }
     }
     fields

@@ -39,7 +39,7 @@ pub use self::auth::AuthConfig;
 pub use self::debug::DebugConfig;
 pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
-pub use self::limits::LimitsConfig;
+pub use self::limits::{Limit, LimitsConfig};
 pub use self::log::{LogConfig, LogFormat, LogLevel};
 pub use self::notifications::{EndpointConfig, NotificationsConfig, SpoolConfig};
 pub use self::pages::PagesConfig;
@@ -87,6 +87,8 @@ pub struct Parsed {
     pub config: Config,
     /// What in it has no effect.
     pub warnings: Vec<String>,
+    /// Its settings as they are written, the variables among them.
+    pub tree: Node,
 }
 
 /// A configuration that was refused.
@@ -114,7 +116,7 @@ pub fn parse(
     let config = read(document, variables, read_file, &report);
     let (problems, warnings) = report.into_parts();
     match config {
-        Some(config) if problems.is_empty() => Ok(Parsed { config, warnings }),
+        Some((config, tree)) if problems.is_empty() => Ok(Parsed { config, warnings, tree }),
         _ => Err(Rejected { problems, warnings }),
     }
 }
@@ -124,7 +126,7 @@ fn read(
     variables: impl IntoIterator<Item = (String, String)>,
     read_file: &mut dyn FnMut(&Path) -> io::Result<String>,
     report: &Report,
-) -> Option<Config> {
+) -> Option<(Config, Node)> {
     let parsed = yaml::parse(document.unwrap_or_default());
     if let Err(error) = &parsed {
         report.unreadable("the file", error.to_string());
@@ -137,6 +139,7 @@ fn read(
         // What a file that cannot be read does not set would only bring errors that are none.
         return None;
     }
+    let written = tree.clone();
     let mut root = Section::root(tree, report);
     version(&mut root, document.is_some());
     let log = log::read(&mut root);
@@ -153,7 +156,8 @@ fn read(
     unavailable::read(&mut root);
     root.finish();
     let (storage, http, auth) = (storage?, http?, auth?);
-    Some(Config { log, storage, http, auth, access, pages, limits, validation, health, notifications })
+    let config = Config { log, storage, http, auth, access, pages, limits, validation, health, notifications };
+    Some((config, written))
 }
 
 /// `storage: inmemory` and `auth: none` name a section.

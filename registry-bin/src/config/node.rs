@@ -42,6 +42,17 @@ impl Node {
         }
     }
 
+    /// The same as JSON, all of whose values are texts.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Scalar(text) => text.clone().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(fields) => fields.iter().map(|(key, node)| (key.clone(), node.to_json())).collect(),
+        }
+    }
+
     /// Turns a bare name into a section of that name: `storage: inmemory` means `storage: {inmemory: {}}`.
     pub fn name_to_section(&mut self) {
         if let Self::Scalar(name) = self {

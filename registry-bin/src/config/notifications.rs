@@ -154,7 +154,7 @@ fn endpoint(section: &mut Section<'_>) -> Option<EndpointConfig> {
 }
 
 fn name(section: &mut Section<'_>) -> Option<String> {
-    let is_set = section.is_set("name");
+    let is_set = section.says("name");
     let name = section.text("name");
     match &name {
         Some(name) if name.len() > MAX_NAME_BYTES => {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn everything_is_read() {
-        let Parsed { config, warnings } = read("inmemory", EVERYTHING).unwrap();
+        let Parsed { config, warnings, .. } = read("inmemory", EVERYTHING).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         let NotificationsConfig { include_references, endpoints, spool } = config.notifications;
         assert!(include_references);

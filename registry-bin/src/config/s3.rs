@@ -91,7 +91,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
 }
 
 fn required(section: &mut Section<'_>, key: &str) -> Option<String> {
-    let is_set = section.is_set(key);
+    let is_set = section.says(key);
     let text = section.text(key);
     if text.is_none() && !is_set {
         section.refuse(key, "missing");

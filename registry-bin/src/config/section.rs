@@ -22,12 +22,16 @@ impl<'r> Section<'r> {
     }
 
     fn at(path: String, node: Node, report: &'r Report) -> Self {
+        Self::shown_at(path, node, report, |node| Shown::Open(node))
+    }
+
+    fn shown_at(path: String, node: Node, report: &'r Report, shown: fn(&Node) -> Shown<'_>) -> Self {
         let fields = match node {
             Node::Map(fields) => fields,
             Node::Null => BTreeMap::new(),
             other => {
-                let shown = if path.is_empty() { "the configuration" } else { &path };
-                report.form(shown, "a section of names and values", &Shown::Open(&other));
+                let named = if path.is_empty() { "the configuration" } else { &path };
+                report.form(named, "a section of names and values", &shown(&other));
                 BTreeMap::new()
             }
         };
@@ -44,9 +48,14 @@ impl<'r> Section<'r> {
         self.fields.values().all(Node::is_blank)
     }
 
-    /// Whether something is said under this name.
+    /// Whether the name is there with anything but nothing at all, if only an empty text or section.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.fields.get(key).is_some_and(|node| *node != Node::Null)
+    }
+
+    /// Whether something is said under this name.
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.fields.get(key).is_some_and(|node| !node.is_blank())
     }
 
     /// The names that have not been taken.
@@ -65,9 +74,35 @@ impl<'r> Section<'r> {
         Self::at(self.path_of(key), node, self.report)
     }
 
+    /// Takes a section of which no report may show what stands in its place.
+    pub(super) fn secret_section(&mut self, key: &str) -> Section<'r> {
+        let node = self.take(key).unwrap_or_default();
+        Self::shown_at(self.path_of(key), node, self.report, |node| Shown::Secret(node))
+    }
+
     /// Takes a setting that `read` understands. Nothing written is `None`, and so is what `read` refuses, which
     /// then stands in the report.
     pub(super) fn read<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.read_shown(key, expected, read, |node| Shown::Open(node))
+    }
+
+    /// The same for what no report may show.
+    pub(super) fn read_secret<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.read_shown(key, expected, read, |node| Shown::Secret(node))
+    }
+
+    fn read_shown<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+        shown: fn(&Node) -> Shown<'_>,
+    ) -> Option<T> {
         let node = self.take(key)?;
         let value = match &node {
             Node::Null => return None,
@@ -75,7 +110,7 @@ impl<'r> Section<'r> {
             Node::List(_) | Node::Map(_) => None,
         };
         if value.is_none() {
-            self.report.form(&self.path_of(key), expected, &Shown::Open(&node));
+            self.report.form(&self.path_of(key), expected, &shown(&node));
         }
         value
     }
@@ -175,6 +210,13 @@ impl<'r> Section<'r> {
             if self.take(key).is_some_and(|node| !node.is_blank()) {
                 self.warn(key, &format!("has no effect: {reason}"));
             }
+        }
+    }
+
+    /// Refuses every setting that was not taken, where one that is misspelt could open a door.
+    pub(super) fn refuse_rest(self, reason: &str) {
+        for key in self.fields.keys() {
+            self.refuse(key, reason);
         }
     }
 

@@ -32,7 +32,7 @@ fn refused(rest: &str) -> Vec<String> {
 
 #[test]
 fn without_a_document() {
-    let Parsed { config, warnings } = parse_with(None, &[]).unwrap();
+    let Parsed { config, warnings, .. } = parse_with(None, &[]).unwrap();
     let root = "./registry-data".into();
     assert_eq!(config.storage.driver, Driver::Filesystem { root, durability: Durability::Strict });
     assert_eq!(config.http.listen, Listen::Tcp { host: "127.0.0.1".into(), port: 5000 });
@@ -74,7 +74,7 @@ health:
     interval: 10s
     threshold: 3
 ";
-    let Parsed { config, warnings } = parse_with(Some(document), &[]).unwrap();
+    let Parsed { config, warnings, .. } = parse_with(Some(document), &[]).unwrap();
     assert_eq!(config.log.fields["service"], "registry");
     assert_eq!(config.http.listen, Listen::Tcp { host: String::new(), port: 5000 });
     assert_eq!(config.http.headers["x-content-type-options"], "nosniff");
@@ -246,7 +246,7 @@ mod bucket {
     fn is_read() {
         let document = "storage: {s3: {bucket: b, region: r, regionendpoint: 'localhost:9000', secure: false, \
                         accesskey: a, secretkey: 007, rootdirectory: /x, chunksize: 1}}";
-        let Parsed { config, warnings } = good(document);
+        let Parsed { config, warnings, .. } = good(document);
         let Driver::S3(s3) = &config.storage.driver else { panic!("{:?}", config.storage.driver) };
         assert_eq!((s3.bucket.as_str(), s3.region.as_str(), s3.root.as_str()), ("b", "r", "/x"));
         assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
@@ -285,7 +285,7 @@ compatibility: {schema1: {enabled: true}}
 reporting: {bugsnag: {apikey: x}}
 surprise: 1
 ";
-    let Parsed { config, warnings } = good(document);
+    let Parsed { config, warnings, .. } = good(document);
     assert_eq!(config.log.level, LogLevel::Warn);
     let names: Vec<_> = warnings.iter().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(
@@ -349,7 +349,7 @@ fn prefixes() {
 
 #[test]
 fn a_host_that_is_no_address_is_left_out_as_it_always_was() {
-    let Parsed { config, warnings } = good("http: {host: registry.example.com}");
+    let Parsed { config, warnings, .. } = good("http: {host: registry.example.com}");
     assert_eq!((config.http.host, warnings.len()), (None, 1));
 }
 

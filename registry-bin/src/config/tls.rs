@@ -228,7 +228,7 @@ fn cipher_suites(tls: &mut Section<'_>) -> Option<Vec<CipherSuite>> {
 
 fn client_certificates(tls: &mut Section<'_>) -> Option<ClientCertificates> {
     let files: Vec<PathBuf> = tls.texts("clientcas").into_iter().map(PathBuf::from).collect();
-    let is_set = tls.is_set("clientauth");
+    let is_set = tls.says("clientauth");
     match tls.choice("clientauth", &MODES) {
         None if is_set => None,
         None if files.is_empty() => Some(ClientCertificates::No),

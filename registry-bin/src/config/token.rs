@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use registry_auth::{TokenAlgorithm, TokenRealm};
+use reqwest::Url;
 
 use super::section::Section;
 
@@ -78,13 +79,23 @@ fn algorithms(section: &mut Section<'_>) -> Option<Vec<TokenAlgorithm>> {
     read.map_err(|reason| section.refuse("signingalgorithms", reason)).ok()
 }
 
+fn without_login(url: &str) -> String {
+    let Ok(mut open) = url.parse::<Url>() else { return url.to_owned() };
+    if open.username().is_empty() && open.password().is_none() {
+        return url.to_owned();
+    }
+    // What has a login can be without one.
+    let _ = (open.set_username(""), open.set_password(None));
+    open.into()
+}
+
 impl fmt::Display for TokenConfig {
     /// In one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let realm = match &self.realm {
-            TokenRealm::Fixed(url) => url.as_str(),
-            TokenRealm::SameOrigin(path) => path.as_str(),
-            _ => "elsewhere",
+            TokenRealm::Fixed(url) => without_login(url),
+            TokenRealm::SameOrigin(path) => path.clone(),
+            _ => "elsewhere".to_owned(),
         };
         write!(f, "token from {realm}, service {}, issuer {}, keys", self.service, self.issuer)?;
         for path in self.certificates.iter().chain(&self.jwks) {
@@ -110,7 +121,7 @@ mod tests {
 
     #[track_caller]
     fn good(token: &str) -> TokenConfig {
-        let Parsed { config, warnings } = read(token, &[]).unwrap();
+        let Parsed { config, warnings, .. } = read(token, &[]).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         assert!(config.to_string().contains("auth: token from "), "{config}");
         let AuthConfig::Token(token) = config.auth else { panic!("{config}") };

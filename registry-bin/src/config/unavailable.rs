@@ -12,9 +12,7 @@ const WITHOUT_EFFECT: [(&str, &str); 4] = [
 
 /// Refuses what would open a door if it were left out, and warns of the rest.
 pub(super) fn read(root: &mut Section<'_>) {
-    if root.take("proxy").is_some_and(|node| !node.is_blank()) {
-        root.refuse("proxy", "a registry that fetches from another one is not available in this version");
-    }
+    proxy(root);
     if root.take("middleware").is_some_and(|node| !node.is_blank()) {
         root.refuse(
             "middleware",
@@ -23,4 +21,23 @@ pub(super) fn read(root: &mut Section<'_>) {
         );
     }
     root.without_effect(&WITHOUT_EFFECT);
+}
+
+/// Without an address there is nothing to fetch from, to Distribution as well.
+fn proxy(root: &mut Section<'_>) {
+    const WITHOUT_ADDRESS: [&str; 6] = ["cachewritetimeout", "exec", "password", "remoteurl", "ttl", "username"];
+    let mut proxy = root.section("proxy");
+    if proxy.is_blank() {
+        return;
+    }
+    let is_harmless = proxy.keys().iter().all(|key| WITHOUT_ADDRESS.contains(&key.as_str()));
+    if proxy.says("remoteurl") || !is_harmless {
+        root.refuse("proxy", "a registry that fetches from another one is not available in this version");
+        return;
+    }
+    for key in WITHOUT_ADDRESS {
+        if proxy.take(key).is_some_and(|node| !node.is_blank()) {
+            proxy.warn(key, "has no effect: there is no proxy.remoteurl");
+        }
+    }
 }

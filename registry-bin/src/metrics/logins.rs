@@ -14,7 +14,15 @@ pub(super) fn numbers(logins: &Arc<Logins>) -> prometheus::Result<Read> {
         let logins = Arc::clone(logins);
         move || Some(as_float(of(logins.authenticator().stats())))
     };
+    let (users, skipped) = (Arc::clone(logins), Arc::clone(logins));
     Read::default()
+        .gauge(Opts::new("registry_htpasswd_users", "Users who can log in."), move || {
+            Some(as_float(users.authenticator().users_len() as u64))
+        })?
+        .gauge(
+            Opts::new("registry_htpasswd_skipped_lines", "Lines of the password file that cannot be used."),
+            move || Some(as_float(skipped.skipped() as u64)),
+        )?
         .gauge(
             Opts::new("registry_htpasswd_running", "Passwords that are being checked."),
             read(|stats| stats.running as u64),

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use prometheus::core::Collector;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 use registry_core::storage::{Observed, Storage};
-use registry_http::HttpMetrics;
+use registry_http::{HttpMetrics, RegistryService};
 
 pub use read::{Read, as_float};
 
 use crate::config::Driver;
 use crate::debug::Numbers;
 use crate::health::Health;
+use crate::lines::Lines;
 use crate::notifications::NotificationCounts;
 use crate::reloads::seconds;
 use crate::watch::Watched;
@@ -107,6 +108,30 @@ impl Metrics {
     /// If they are counted already.
     pub fn count_notifications(&self, counts: NotificationCounts) -> prometheus::Result<()> {
         self.register(Box::new(NotificationNumbers::new(counts)?))
+    }
+
+    /// Counts the uploads that are under way.
+    ///
+    /// # Errors
+    /// If those of another service are counted already.
+    pub fn count_uploads(&self, service: RegistryService) -> prometheus::Result<()> {
+        let opts = Opts::new("registry_uploads_open", "Uploads that were begun here and have not ended.");
+        let read = move || Some(as_float(service.open_uploads() as u64));
+        self.register(Box::new(Read::default().gauge(opts, read)?))
+    }
+
+    /// Counts the lines of the log, and of the access log if there is one, that nobody gets to read.
+    ///
+    /// # Errors
+    /// If others are counted already.
+    pub fn count_lost_lines(&self, log: &Lines, access_log: Option<&Lines>) -> prometheus::Result<()> {
+        for (name, lines) in [("application", Some(log)), ("access", access_log)] {
+            let Some(lines) = lines.cloned() else { continue };
+            let opts = Opts::new("registry_log_lines_lost_total", "Lines of a log that could not be written.");
+            let read = move || Some(as_float(lines.lost()));
+            self.register(Box::new(Read::default().counter(opts.const_label("log", name), read)?))?;
+        }
+        Ok(())
     }
 
     /// Tells whether nothing fails.

@@ -43,11 +43,11 @@ mod tests {
         };
         let after = |change: &dyn Fn()| {
             change();
-            logins.reload();
+            logins.reload(logins.files().take());
             failed()
         };
         assert!(after(&|| std::fs::write(&path, "no password file").unwrap()));
-        assert!(!after(&|| std::fs::write(&path, "").unwrap()));
+        assert!(!after(&|| std::fs::write(&path, "").unwrap()), "nobody can log in any more");
         assert!(after(&|| std::fs::remove_file(&path).unwrap()));
     }
 }

@@ -93,9 +93,33 @@ fn the_file_is_followed_and_a_broken_edit_changes_nothing() {
     assert_eq!((status(&server, "ann"), status(&server, "bob")), (401, 200));
 }
 
+/// As the manual tells people to change a password.
+#[test]
+fn a_line_that_is_appended_changes_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = format!("# M\u{fc}ller\n{}{}", line("ann", "secret"), line("ann", "other"));
+    let mut server = serve(&folder, &users, "");
+    assert_eq!(get(&server, "/v2/", Some(("ann", "secret"))).status, 401);
+    assert_eq!(get(&server, "/v2/", Some(("ann", "other"))).status, 200);
+    assert!(server.told.iter().any(|told| told.contains("line 2: the user stands again below")), "{:#?}", server.told);
+    let mut content = b"# M\xfcller in another encoding\n".to_vec();
+    content.extend_from_slice(line("bob", "secret").as_bytes());
+    std::fs::write(folder.path().join("users"), content).unwrap();
+    server.wait_for("was read again");
+    assert_eq!((status(&server, "ann"), status(&server, "bob")), (401, 200));
+    replace(folder.path(), "");
+    assert!(server.wait_for("has become empty").contains("level=error"));
+    assert_eq!(status(&server, "bob"), 401);
+}
+
 #[test]
 fn a_missing_file_is_made_and_its_password_told_once() {
     let folder = tempfile::tempdir().unwrap();
+    let config = "version: 0.1\nlog: {level: error}\nstorage: inmemory\nhttp: {net: unix, addr: r.sock}\n\
+                  auth: {htpasswd: {realm: r, path: shown/users}}\n";
+    let child = Program::in_folder(&folder).config(config).spawn();
+    assert!(child.wait_for_lines(1)[0].contains("password="), "also where the log has errors alone");
+    drop(child);
     let config = "version: 0.1\nstorage: inmemory\nhttp: {addr: '127.0.0.1:0'}\n\
                   auth: {htpasswd: {realm: r, path: made/here/users}}\n";
     let server = Program::in_folder(&folder).config(config).serve();

@@ -1,6 +1,7 @@
 //! Starting and ending the program.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -68,6 +69,13 @@ impl Program {
         told
     }
 
+    /// Begins to run.
+    pub(crate) fn spawn(mut self) -> Begun {
+        let mut child = self.command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = lines(child.stderr.take().unwrap());
+        Begun { child, log }
+    }
+
     /// Runs until it listens.
     #[track_caller]
     pub(crate) fn serve(mut self) -> Server {
@@ -80,6 +88,52 @@ impl Program {
         address.clone_into(&mut server.address);
         server
     }
+}
+
+/// The program, of which nothing is known. It is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Begun {
+    /// The first lines of its log.
+    #[track_caller]
+    pub(crate) fn wait_for_lines(&self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.log.recv_timeout(PATIENCE).expect("a line of the log")).collect()
+    }
+
+    /// Connects to its socket as soon as it is there.
+    #[track_caller]
+    pub(crate) fn connect(&self, path: &Path) -> UnixStream {
+        for _ in 0..PATIENCE.as_millis() / 10 {
+            if let Ok(stream) = UnixStream::connect(path) {
+                return stream;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("nobody listens at {}", path.display());
+    }
+
+    /// Tells it to end, and gives its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        terminate(&self.child, Signal::TERM);
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn terminate(child: &Child, signal: Signal) {
+    let id = i32::try_from(child.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
 /// The program, serving. It is killed when dropped.
@@ -123,8 +177,7 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        terminate(&self.child, signal);
     }
 
     /// Waits for the end.

@@ -6,7 +6,7 @@ use crate::client::request;
 use crate::program::Program;
 
 /// Each is planted somewhere, and must be nowhere in the logs.
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 12] = [
     "hush-http-secret",
     "hush-password",
     "aHVzaC1wYXNzd29yZA",
@@ -14,6 +14,8 @@ const SECRETS: [&str; 10] = [
     "hush-bearer",
     "hush-state",
     "hush-query",
+    "hush-nameless",
+    "hush-behind",
     "hush-referer",
     "hush-hook",
     "hush-userinfo",
@@ -53,6 +55,8 @@ fn secrets_are_in_no_log() {
                 "/v2/?access_token=hush-query",
                 "/v2/a/blobs/uploads/0190a0b0-0000-7000-8000-000000000000?_state=hush-state",
                 "/elsewhere?token=hush-query",
+                "/v2/?hush-nameless",
+                "/v2/a/tags/list?last=a;token=hush-behind",
                 "http://ann:hush-userinfo@host/v2/a/manifests/1",
             ] {
                 let headers = [("Authorization", authorization), ("Cookie", "session=hush-query"), referer];
@@ -65,12 +69,26 @@ fn secrets_are_in_no_log() {
         told.extend(server.rest_of_access_log());
         told.push(String::from_utf8(made.stdout).unwrap());
         told.push(String::from_utf8(made.stderr).unwrap());
-        assert!(told.iter().filter(|line| line.contains("response completed")).count() >= 25, "{told:#?}");
+        assert!(told.iter().filter(|line| line.contains("response completed")).count() >= 35, "{told:#?}");
         for line in &told {
             for secret in SECRETS.iter().copied().chain([&*good, &*wrong, &hash[10..]]) {
                 assert!(!line.contains(secret), "{formatter}: {secret} in {line}");
             }
         }
+    }
+}
+
+/// Podman, Skopeo and Buildah keep their logins in the file that this variable names.
+#[test]
+fn the_logins_of_other_programs_are_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    std::fs::write(&path, r#"{"auths":{"docker.io":{"auth":"hush"}}}"#).unwrap();
+    for command in ["serve", "check", "health"] {
+        let program = Program::in_folder(&folder).args(&[command]).env("REGISTRY_AUTH_FILE", &path);
+        let told = program.fails(1);
+        assert!(told.contains("REGISTRY_AUTH_FILE: ") && told.contains("unset it here"), "{told}");
+        assert!(!told.contains("hush"), "{told}");
     }
 }
 

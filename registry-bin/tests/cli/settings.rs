@@ -78,6 +78,34 @@ fn a_server_open_to_the_network_says_so() {
 }
 
 #[test]
+fn what_a_start_has_to_say_is_said_where_the_log_has_errors_alone() {
+    let folder = folder();
+    let config = "version: 0.1\nlog: {level: error}\nstorage: inmemory\nhttp: {addr: ':0'}\nredis: {a: b}\n\
+                  access: {rules: [{who: [anyone], repositories: ['**'], actions: [pull, push]}]}\n";
+    let program = Program::in_folder(&folder).config(config);
+    // Nobody says where it listens.
+    let child = program.spawn();
+    let told = child.wait_for_lines(2).join("\n");
+    assert!(told.contains("redis: has no effect") && told.contains("ANYBODY who reaches"), "{told}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let folder = folder();
+    let config = "version: 0.1\nlog: {level: debug}\nstorage: inmemory\nhttp: {net: unix, addr: r.sock}\n";
+    for outputs in ["exec >/dev/full 2>/dev/full", "exec >&- 2>&-"] {
+        let child = Program::limited(&folder, outputs).config(config).spawn();
+        let path = folder.path().join("r.sock");
+        for _ in 0..5 {
+            let mut stream = child.connect(&path);
+            crate::client::send_head(&mut stream, "localhost", "GET /v2/", &[], 0);
+            assert_eq!(crate::client::read_answer(&mut stream).status, 200, "{outputs}");
+        }
+        assert_eq!(child.end(), Some(0), "{outputs}");
+    }
+}
+
+#[test]
 fn the_environment_decides() {
     let folder = folder();
     let config = "version: 0.1\nstorage: {filesystem: {rootdirectory: /nowhere/data}}\nhttp: {addr: '192.0.2.1:1'}\n";

@@ -43,24 +43,26 @@ impl OpenUploads {
         Self { limit, clock: Arc::new(SystemClock), state: Mutex::default() }
     }
 
-    /// Whether the requester may begin another upload. Those that begin at the same time may be more by a few.
-    pub(crate) fn check(&self, requester: &Requester) -> Result<(), TooMany> {
+    /// Takes a place for an upload that the requester is about to begin.
+    pub(crate) fn reserve(&self, requester: &Requester) -> Result<Reserved<'_>, TooMany> {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.count(requester) >= self.limit {
             state.sweep(now);
         }
-        if state.count(requester) < self.limit { Ok(()) } else { Err(TooMany) }
+        if state.count(requester) >= self.limit {
+            return Err(TooMany);
+        }
+        *state.counts.entry(requester.clone()).or_default() += 1;
+        Ok(Reserved { uploads: self, requester: Some(requester.clone()) })
     }
 
-    /// The requester has begun an upload.
-    pub(crate) fn begun(&self, id: UploadId, requester: Requester) {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
         let now = self.clock.now();
         let mut state = self.lock();
-        *state.counts.entry(requester.clone()).or_default() += 1;
-        state.uploads.insert(id, Upload { requester, last: now });
-        // So that those who leave uploads behind and never come again are forgotten as well.
         state.sweep(now);
+        state.uploads.len()
     }
 
     /// Something came for an upload.
@@ -82,17 +84,49 @@ impl OpenUploads {
     }
 }
 
+/// The place of an upload that has not begun. It is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved<'a> {
+    uploads: &'a OpenUploads,
+    requester: Option<Requester>,
+}
+
+impl Reserved<'_> {
+    /// The upload has begun, and keeps the place.
+    pub(crate) fn begun(mut self, id: UploadId) {
+        let Some(requester) = self.requester.take() else { return };
+        let now = self.uploads.clock.now();
+        let mut state = self.uploads.lock();
+        state.uploads.insert(id, Upload { requester, last: now });
+        // So that those who leave uploads behind and never come again are forgotten as well.
+        state.sweep(now);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some(requester) = &self.requester {
+            self.uploads.lock().release(requester);
+        }
+    }
+}
+
 impl State {
     fn count(&self, requester: &Requester) -> usize {
         self.counts.get(requester).copied().unwrap_or_default()
     }
 
     fn end(&mut self, id: &UploadId) {
-        let Some(upload) = self.uploads.remove(id) else { return };
-        if let Some(count) = self.counts.get_mut(&upload.requester) {
+        if let Some(upload) = self.uploads.remove(id) {
+            self.release(&upload.requester);
+        }
+    }
+
+    fn release(&mut self, requester: &Requester) {
+        if let Some(count) = self.counts.get_mut(requester) {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&upload.requester);
+                self.counts.remove(requester);
             }
         }
     }
@@ -135,26 +169,36 @@ mod tests {
         let uploads = OpenUploads { clock: Arc::clone(&clock) as _, ..OpenUploads::new(2) };
         let pass = |time: Duration| *clock.0.lock().unwrap() += time;
         let (ann, bob) = (Requester::Named("ann".into()), Requester::Unknown);
+        let begin =
+            |number, requester: &Requester| uploads.reserve(requester).map(|reserved| reserved.begun(id(number)));
         for number in 1..=2 {
-            uploads.check(&ann).unwrap();
-            uploads.begun(id(number), ann.clone());
+            begin(number, &ann).unwrap();
         }
-        assert_eq!(uploads.check(&ann), Err(TooMany));
-        assert_eq!(uploads.check(&bob), Ok(()));
+        assert_eq!(begin(9, &ann), Err(TooMany));
+        assert!(uploads.reserve(&bob).is_ok());
         uploads.ended(&id(1));
         uploads.ended(&id(1));
-        assert_eq!(uploads.check(&ann), Ok(()));
-        uploads.begun(id(3), ann.clone());
+        begin(3, &ann).unwrap();
         pass(REST / 2);
         uploads.went_on(&id(3));
         pass(REST / 2);
         // The second rests, the third does not.
-        assert_eq!(uploads.check(&ann), Ok(()));
-        uploads.begun(id(4), ann.clone());
-        assert_eq!(uploads.check(&ann), Err(TooMany));
+        begin(4, &ann).unwrap();
+        assert_eq!((begin(9, &ann), uploads.len()), (Err(TooMany), 2));
         pass(REST);
-        uploads.begun(id(5), bob);
-        let state = uploads.lock();
-        assert_eq!((state.uploads.len(), state.counts.len()), (1, 1), "nobody is kept for ever");
+        begin(5, &bob).unwrap();
+        assert_eq!(uploads.len(), 1);
+        assert_eq!(uploads.lock().counts.len(), 1, "nobody is kept for ever");
+    }
+
+    #[test]
+    fn a_place_is_taken_before_the_upload_begins() {
+        let uploads = OpenUploads::new(1);
+        let ann = Requester::Named("ann".into());
+        let reserved = uploads.reserve(&ann).unwrap();
+        assert!(uploads.reserve(&ann).is_err());
+        drop(reserved);
+        uploads.reserve(&ann).unwrap().begun(id(1));
+        assert!(uploads.reserve(&ann).is_err());
     }
 }

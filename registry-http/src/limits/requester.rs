@@ -7,6 +7,7 @@ use http::HeaderMap;
 use registry_auth::Principal;
 
 use crate::connection::PeerAddress;
+use crate::forwarded::TrustedProxies;
 
 /// Whom requests are counted for: somebody with a name, or else an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,22 +31,12 @@ impl Requester {
         matches!(self, Self::Address(address) if !address.is_loopback())
     }
 
-    /// Where a request comes from. What a proxy says counts if it is trusted and on this machine, and then its last
-    /// word: whatever stands before that came from the client, who could be anybody with it.
-    pub(crate) fn at(peer: Option<PeerAddress>, headers: &HeaderMap, trusts_proxy: bool) -> Self {
-        let address = peer.map(|peer| peer.0.ip().to_canonical());
-        let is_proxy = address.is_none_or(|address| address.is_loopback());
-        let forwarded = (is_proxy && trusts_proxy).then(|| last_hop(headers)).flatten();
-        forwarded.or(address).map_or(Self::Unknown, |address| Self::Address(network(address)))
+    /// Where a request comes from, as the connection tells, and the proxies if any are believed.
+    pub(crate) fn at(peer: Option<PeerAddress>, headers: &HeaderMap, proxies: Option<&TrustedProxies>) -> Self {
+        let peer = peer.map(|peer| peer.0.ip().to_canonical());
+        let client = proxies.map_or(peer, |proxies| proxies.client(peer, headers));
+        client.map_or(Self::Unknown, |address| Self::Address(network(address)))
     }
-}
-
-/// The address that the nearest proxy saw.
-fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let real = headers.get("x-real-ip").and_then(|value| value.to_str().ok());
-    let last = last.and_then(|value| value.rsplit(',').next());
-    last.or(real)?.trim().parse().ok()
 }
 
 /// Who has one address of version 6 has the whole /64 network, but for that of this machine.
@@ -68,7 +59,10 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         let peer = (!peer.is_empty()).then(|| PeerAddress(std::net::SocketAddr::new(peer.parse().unwrap(), 1)));
-        Requester::at(peer, &map, trusts_proxy)
+        let mut proxies = TrustedProxies::default();
+        proxies.add("10.0.0.0/8").unwrap();
+        proxies.add("2001:db8:f::1").unwrap();
+        Requester::at(peer, &map, trusts_proxy.then_some(&proxies))
     }
 
     fn address(text: &str) -> Requester {
@@ -94,6 +88,21 @@ mod tests {
         assert_eq!(at("127.0.0.1", &[("x-real-ip", "192.0.2.7")], true), address("192.0.2.7"));
         assert_eq!(at("127.0.0.1", &[("x-forwarded-for", "nobody")], true), address("127.0.0.1"));
         assert_eq!(at("", &[], true), Requester::Unknown);
+    }
+
+    #[test]
+    fn proxies_elsewhere_count_if_they_are_named() {
+        let chain = [("x-forwarded-for", "198.51.100.1, 192.0.2.7, 10.1.2.3")];
+        for proxy in ["10.9.9.9", "127.0.0.1", "2001:db8:f::1", "::ffff:10.9.9.9"] {
+            assert_eq!(at(proxy, &chain, true), address("192.0.2.7"), "{proxy}");
+        }
+        assert_eq!(at("11.0.0.1", &chain, true), address("11.0.0.1"));
+        assert_eq!(at("10.9.9.9", &chain, false), address("10.9.9.9"));
+        assert_eq!(at("10.9.9.9", &[("x-forwarded-for", "10.1.1.1")], true), address("10.1.1.1"));
+        assert_eq!(at("10.9.9.9", &[("x-forwarded-for", "192.0.2.7, x, 10.1.1.1")], true), address("10.1.1.1"));
+        for bad in ["", "10.0.0.0/33", "example.com", "10.0.0"] {
+            assert!(TrustedProxies::default().add(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

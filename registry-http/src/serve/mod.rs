@@ -166,7 +166,7 @@ where
 }
 
 fn is_flooding(handshakes: Option<&Rates>, peer: Option<SocketAddr>) -> bool {
-    let address = Requester::at(peer.map(PeerAddress), &HeaderMap::new(), false);
+    let address = Requester::at(peer.map(PeerAddress), &HeaderMap::new(), None);
     address.is_remote() && handshakes.is_some_and(|handshakes| handshakes.admit(&address).is_err())
 }
 
@@ -226,7 +226,7 @@ async fn connection<S, B>(
 {
     let Secured { socket, protocol, is_encrypted, certificate } = match security.secure(socket, &options).await {
         Ok(secured) => secured,
-        Err(error) => return tracing::debug!(%error, ?peer, "a connection was not secured"),
+        Err(error) => return tell_unsecured(&error, peer),
     };
     let activity = Arc::new(Activity::new());
     let io = TokioIo::new(Watched::new(socket, protocol, Arc::clone(&activity), options));
@@ -252,6 +252,15 @@ async fn connection<S, B>(
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error, "a connection broke off");
     }
+}
+
+/// Of certificates that are refused whoever runs the server wants to know; of handshakes that fail the internet is full.
+fn tell_unsecured(error: &io::Error, peer: Option<SocketAddr>) {
+    #[cfg(feature = "tls")]
+    if let Some(rustls::Error::InvalidCertificate(why)) = error.get_ref().and_then(|source| source.downcast_ref()) {
+        return tracing::info!(%why, ?peer, "a client's certificate was refused");
+    }
+    tracing::debug!(%error, ?peer, "a connection was not secured");
 }
 
 fn builder(options: &ServeOptions, protocol: Protocol) -> auto::Builder<TokioExecutor> {

@@ -29,12 +29,12 @@ pub(super) enum Protocol {
     /// HTTP/1.1 or HTTP/2, as the client begins.
     AsItBegins,
     Http1,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "it is agreed on in a handshake alone"))]
     Http2,
 }
 
 impl Security {
     /// Whether connections begin with a handshake.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "there is nothing to look at"))]
     pub(super) fn is_encrypted(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.tls.is_some();

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use x509_parser::asn1_rs::{FromDer as _, Sequence};
 use x509_parser::parse_x509_certificate;
 
 use super::{TlsError, identity};
@@ -93,7 +94,8 @@ impl ClientAuth {
     }
 }
 
-/// Takes any certificate of whoever has its key.
+/// Takes any certificate of whoever has its key, also of the first version of X.509 and of an authority: nothing follows
+/// from what it says.
 #[derive(Debug)]
 struct AnyCertificate {
     is_required: bool,
@@ -124,7 +126,16 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        // The bytes of an algorithm are those inside of its sequence, as the names of the provider's are.
+        let key = public_key(certificate)?;
+        let is_good =
+            self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme).any(|(_, all)| {
+                all.iter().any(|algorithm| {
+                    key.algorithm == *algorithm.public_key_alg_id()
+                        && algorithm.verify_signature(&key.bits, message, signature.signature()).is_ok()
+                })
+            });
+        is_good.then(HandshakeSignatureValid::assertion).ok_or(CertificateError::BadSignature.into())
     }
 
     fn verify_tls13_signature(
@@ -133,12 +144,30 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        let key = SubjectPublicKeyInfoDer::from(public_key(certificate)?.whole);
+        verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// The key in a certificate.
+struct PublicKey {
+    whole: Vec<u8>,
+    algorithm: Vec<u8>,
+    bits: Vec<u8>,
+}
+
+fn public_key(certificate: &CertificateDer<'_>) -> Result<PublicKey, Error> {
+    let broken = || Error::from(CertificateError::BadEncoding);
+    let (_, certificate) = parse_x509_certificate(certificate).map_err(|_| broken())?;
+    let key = certificate.public_key();
+    let (_, parts) = Sequence::from_der(key.raw).map_err(|_| broken())?;
+    let (_, algorithm) = Sequence::from_der(&parts.content).map_err(|_| broken())?;
+    let (algorithm, bits) = (algorithm.content.to_vec(), key.subject_public_key.data.to_vec());
+    Ok(PublicKey { whole: key.raw.to_vec(), algorithm, bits })
 }
 
 /// Whom a certificate was made for, which was verified; `None` if it names nobody.

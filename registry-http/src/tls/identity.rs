@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
@@ -34,12 +33,12 @@ impl Identity {
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain = chain(certificates)?;
         let (not_before, not_after) = validity(&chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Key(error.to_string()))?;
-        let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch,
-            error => TlsError::Key(error.to_string()),
-        })?;
-        Ok(Self { key: Arc::new(key), not_before, not_after })
+        let key = private_key(key)?;
+        // Of a key that does not tell there is no finding out.
+        if key.public_key().is_some_and(|key| public_key(&chain).is_none_or(|own| own != *key)) {
+            return Err(TlsError::KeyMismatch);
+        }
+        Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), not_before, not_after })
     }
 
     /// Until when the certificate is good.
@@ -73,8 +72,24 @@ impl fmt::Debug for Identity {
     }
 }
 
+fn private_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsError> {
+    let is_encrypted = |text: &str| text.contains("ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED");
+    if is_encrypted(&String::from_utf8_lossy(pem)) {
+        return Err(TlsError::Key("it is encrypted, and nobody is there to ask for its password".into()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| TlsError::Key(error.to_string()))?;
+    provider().key_provider.load_private_key(key).map_err(|error| TlsError::Key(error.to_string()))
+}
+
+/// The public key of the first certificate, as the key itself would tell it.
+fn public_key(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
+    let (_, certificate) = parse_x509_certificate(chain.first()?).ok()?;
+    Some(certificate.public_key().raw.to_vec())
+}
+
 /// Reads certificates, all of which must be such.
 pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
     let mut chain = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| TlsError::Certificate(error.to_string()))?;
@@ -136,9 +151,22 @@ mod tests {
         assert!(matches!(problem(&one.0, &two.1), TlsError::KeyMismatch));
     }
 
+    /// As `openssl x509 -req` makes them.
+    #[test]
+    fn a_certificate_may_be_of_the_first_version() {
+        let text = include_bytes!("../../tests/api/tls/version1.pem");
+        let key = include_bytes!("../../tests/api/tls/version1.key");
+        assert!(Identity::from_pem(text, key).is_ok());
+        let (_, other) = made();
+        assert!(matches!(Identity::from_pem(text, other.as_bytes()), Err(TlsError::KeyMismatch)));
+    }
+
     #[test]
     fn what_is_broken_is_told() {
         let (certificate, key) = made();
+        assert!(Identity::from_pem(format!("\u{feff}{certificate}").as_bytes(), key.as_bytes()).is_ok());
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        assert!(problem(&certificate, encrypted).to_string().contains("encrypted"));
         assert!(matches!(problem("", &key), TlsError::Certificate(_)));
         assert!(matches!(problem(&key, &key), TlsError::Certificate(_)));
         assert!(matches!(problem(&certificate[..certificate.len() / 2], &key), TlsError::Certificate(_)));

@@ -9,7 +9,9 @@ use registry_auth::{ClientCertificates, DecideBy, Decision};
 use registry_core::Registry;
 use registry_core::storage::Memory;
 use registry_http::{ClientAuth, ClientRoots, Identity, ServeOptions, Tls, TlsBuilder, TlsVersion, serve, service};
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -63,12 +65,14 @@ struct Client<'a> {
     authority: &'a Authority,
     versions: Vec<&'static SupportedProtocolVersion>,
     certificate: Option<(&'a Authority, &'a str)>,
+    /// Another one than that.
+    own: Option<Arc<CertifiedKey>>,
     alpn: &'static [&'static [u8]],
 }
 
 impl<'a> Client<'a> {
     fn of(authority: &'a Authority) -> Self {
-        Self { authority, versions: vec![&TLS13, &TLS12], certificate: None, alpn: &[] }
+        Self { authority, versions: vec![&TLS13, &TLS12], certificate: None, own: None, alpn: &[] }
     }
 
     async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
@@ -79,6 +83,10 @@ impl<'a> Client<'a> {
             .unwrap()
             .with_root_certificates(trusted);
         let mut config = match self.certificate {
+            _ if self.own.is_some() => {
+                let own = self.own.clone().unwrap();
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::unwrap_or_clone(own))))
+            }
             None => builder.with_no_client_auth(),
             Some((authority, subject)) => {
                 let (certificate, key) = issued(authority, subject);
@@ -172,6 +180,35 @@ async fn certificates_of_clients_by_the_four_modes() {
     for (certificate, given, required) in [(None, nobody, cut), (known, ann, ann), (unknown, cut, cut)] {
         assert_eq!(ask(ClientAuth::VerifyIfGiven(roots(&authority)), certificate).await, given);
         assert_eq!(ask(ClientAuth::RequireAndVerify(roots(&authority)), certificate).await, required);
+    }
+}
+
+/// Certificates as people make them, by which nobody is known.
+#[tokio::test]
+async fn any_certificate_is_any() {
+    let authority = authority();
+    let load = |certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>| {
+        let key = rustls::crypto::aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
+        Arc::new(CertifiedKey::new(vec![certificate], key))
+    };
+    let old = load(
+        CertificateDer::from_pem_slice(include_bytes!("tls/version1.pem")).unwrap(),
+        PrivateKeyDer::from_pem_slice(include_bytes!("tls/version1.key")).unwrap(),
+    );
+    let (own, key) = issued(&authority, "x");
+    let known = load(own.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    // A certificate with the key of another.
+    let stolen = Arc::new(CertifiedKey::new(old.cert.clone(), Arc::clone(&known.key)));
+    for versions in [vec![&TLS12], vec![&TLS13]] {
+        for auth in [ClientAuth::Request, ClientAuth::RequireAny] {
+            let tls = Tls::builder(identity(&authority, "x")).client_auth(auth);
+            let (address, _) = start(tls, ServeOptions::default()).await;
+            for (certificate, expected) in [(&old, Some(403)), (&known, Some(403)), (&stolen, None)] {
+                let own = Some(Arc::clone(certificate));
+                let client = Client { own, versions: versions.clone(), ..Client::of(&authority) };
+                assert_eq!(client.status(address).await, expected);
+            }
+        }
     }
 }
 
