@@ -37,6 +37,12 @@ pub fn root() -> Key {
     key(ROOT.into())
 }
 
+/// What a process holds that serves from a folder.
+#[must_use]
+pub fn serving_lock() -> Key {
+    key(format!("{ROOT}/_serving.lock"))
+}
+
 /// The parent of all repositories.
 #[must_use]
 pub fn repositories() -> Key {

@@ -230,11 +230,14 @@ impl<'a> Manifests<'a> {
         let subject = self.subject(&target).await?;
 
         self.registry().delete(&link).await?;
-        self.0.tags().delete_those_of(digest).await?;
+        let tags = self.0.tags().delete_those_of(digest).await?;
         if let Some(subject) = subject {
             self.0.referrers().remove(&subject, digest).await?;
         }
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
+        for tag in tags {
+            self.0.record(EventAction::Delete, |event| event.tag = Some(tag));
+        }
         Ok(())
     }
 

@@ -101,8 +101,10 @@ impl<'a> Tags<'a> {
         Ok(())
     }
 
-    /// Deletes every tag that points to a manifest. The caller holds the tags of the repository.
-    pub(crate) async fn delete_those_of(&self, digest: &Digest) -> Result<(), Error> {
+    /// Deletes every tag that points to a manifest, and gives them. The caller holds the tags of the repository, and tells
+    /// of it.
+    pub(crate) async fn delete_those_of(&self, digest: &Digest) -> Result<Vec<Tag>, Error> {
+        let mut deleted = Vec::new();
         let entries = self.registry().entries(layout::tags(self.name()), None);
         let tags = entries.try_filter_map(|entry| async move { Ok(entry.name.parse::<Tag>().ok()) });
         let targets = tags.map(|tag| async move {
@@ -114,9 +116,10 @@ impl<'a> Tags<'a> {
         while let Some((tag, target)) = targets.try_next().await? {
             if target == Some(*digest) {
                 self.remove(&tag).await?;
+                deleted.push(tag);
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     /// The link goes first: from then on the tag is gone, whatever happens to the rest.

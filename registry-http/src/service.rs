@@ -68,7 +68,7 @@ impl Unguarded {
             tags_limit: 1000,
             manifest_budget: Budget::new(256 * 1024 * 1024),
             max_body_bytes: None,
-            requests: InFlight::new(16_384),
+            requests: InFlight::new(ServiceBuilder::DEFAULT_REQUESTS),
             rates: None,
             password_checks: PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS)),
             open_uploads: OpenUploads::new(1000),
@@ -83,6 +83,9 @@ impl Unguarded {
 pub struct ServiceBuilder(Settings);
 
 impl ServiceBuilder {
+    /// How many [requests may be under way](Self::max_requests) where nothing is said.
+    pub const DEFAULT_REQUESTS: usize = 16_384;
+
     /// Decides what they may do; whoever was let in may do everything by default.
     pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         self.0.authorizer = authorizer;

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn strangers_cost_what_the_dearest_user_costs() {
-        let (users, _) = HtpasswdUsers::parse(&format!("a:{GOOD}\nb:{}\nc:{GOOD}", GOOD.replace("$05$", "$11$")));
+        let (users, _) = HtpasswdUsers::parse(format!("a:{GOOD}\nb:{}\nc:{GOOD}", GOOD.replace("$05$", "$11$")));
         assert_eq!(users.stand_in().and_then(cost), Some(11));
         assert_eq!(HtpasswdUsers::parse("").0.stand_in(), None);
     }
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn hashes_do_not_show() {
-        assert_eq!(format!("{:?}", HtpasswdUsers::parse(&format!("a:{GOOD}")).0), "HtpasswdUsers(1)");
+        assert_eq!(format!("{:?}", HtpasswdUsers::parse(format!("a:{GOOD}")).0), "HtpasswdUsers(1)");
     }
 
     proptest! {

@@ -39,7 +39,7 @@ impl Clock for Settable {
 
 fn users(names: &[&str]) -> HtpasswdUsers {
     let lines: Vec<_> = names.iter().map(|name| htpasswd_line(name, "secret", 4).unwrap()).collect();
-    HtpasswdUsers::parse(&lines.join("\n")).0
+    HtpasswdUsers::parse(lines.join("\n")).0
 }
 
 fn credentials(user: &str, password: &str) -> Credentials {
@@ -157,7 +157,7 @@ async fn wrong_ones_cost_a_check_each_and_so_do_strangers() {
 #[tokio::test]
 async fn nothing_is_cut_off_a_long_password() {
     let long = "x".repeat(72);
-    let (users, _) = HtpasswdUsers::parse(&htpasswd_line("ann", &long, 4).unwrap());
+    let (users, _) = HtpasswdUsers::parse(htpasswd_line("ann", &long, 4).unwrap());
     let logins = Htpasswd::builder("r", users).build();
     assert!(login(&logins, "ann", &long).await.is_ok());
     assert!(matches!(login(&logins, "ann", &format!("{long}y")).await, Err(AuthenticationError::Rejected)));

@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body::Body;
 use registry_auth::Action;
 use registry_core::storage::Storage;
-use registry_http::{Listener, RequestBody, ServeOptions, serve};
+use registry_http::{Listener, RequestBody, ServeOptions, ServiceBuilder, serve};
 use registry_storage::filesystem::ServingLock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,6 +30,7 @@ use crate::causes::with_causes;
 use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
+use crate::descriptors::Room;
 use crate::health::{Check, Gated, Health, ProbeError};
 use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
@@ -87,7 +88,9 @@ async fn run_server(
     log: &Lines,
     traces: Option<&Traces>,
 ) -> Result<Option<ServingLock>, Box<dyn Error>> {
-    let config = &parsed.config.clone();
+    let mut config = parsed.config.clone();
+    let options = options(&mut config);
+    let config = &config;
     let mut signals = Signals::new()?;
     // It would end the program while nobody listens for it.
     let hangup = signal(SignalKind::hangup())?;
@@ -117,7 +120,6 @@ async fn run_server(
     }
     debug(config, &health, metrics.clone(), &mut background).await?;
     let access_log = access_log(config)?;
-    let options = options(config);
     let api = assemble::service(registry.clone(), &doors, config, metrics.as_deref());
     if let Some(metrics) = &metrics {
         metrics.count_uploads(api.clone())?;
@@ -223,11 +225,16 @@ async fn debug(
     Ok(())
 }
 
-fn options(config: &Config) -> ServeOptions {
+/// How connections are treated. The limits in `config` become those that there is room for.
+fn options(config: &mut Config) -> ServeOptions {
     let mut options = config.limits.serve_options();
     options.drain_timeout = config.http.drain_timeout;
     options.h2c = config.http.h2c;
-    options.max_connections = descriptors::connections(options.max_connections);
+    let requests = config.limits.requests.unwrap_or(ServiceBuilder::DEFAULT_REQUESTS);
+    let wanted = Room { connections: options.max_connections, requests };
+    let room = descriptors::room(wanted, config.limits.connections.is_some());
+    options.max_connections = room.connections;
+    config.limits.requests = Some(room.requests);
     options
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use registry_core::layout;
+use registry_core::storage::Key;
 use reqwest::Url;
 
 use super::headers;
@@ -28,8 +30,8 @@ pub struct CheckConfig {
 /// What a check looks at.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CheckTarget {
-    /// Whether the storage answers.
-    Storage,
+    /// Whether the storage answers, and has what was made at this place when the server began.
+    Storage(Option<Key>),
     /// Whether a file is there, which then takes the server out of service.
     File(PathBuf),
     /// Whether another server answers as it should.
@@ -56,7 +58,7 @@ impl fmt::Debug for CheckTarget {
     /// Without what is sent, and the password that an address may have.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Storage => f.write_str("Storage"),
+            Self::Storage(_) => f.write_str("Storage"),
             Self::File(path) => write!(f, "File({})", path.display()),
             Self::Http { uri, .. } => write!(f, "Http({})", uri.host_str().unwrap_or_default()),
             Self::Tcp { addr, .. } => write!(f, "Tcp({addr})"),
@@ -104,8 +106,11 @@ fn storage(health: &mut Section<'_>, driver: Option<&Driver>) -> Option<CheckCon
     let enabled = section.boolean("enabled").unwrap_or(false);
     let (interval, threshold) = pace(&mut section, STORAGE_THRESHOLD);
     section.finish();
-    let name = format!("storagedriver_{}", driver?.name());
-    enabled.then_some(CheckConfig { name, target: CheckTarget::Storage, interval, threshold })
+    let driver = driver?;
+    let name = format!("storagedriver_{}", driver.name());
+    // A folder that is gone answers like one that is empty.
+    let claim = matches!(driver, Driver::Filesystem { .. }).then(layout::serving_lock);
+    enabled.then_some(CheckConfig { name, target: CheckTarget::Storage(claim), interval, threshold })
 }
 
 fn file(section: &mut Section<'_>) -> Option<CheckConfig> {

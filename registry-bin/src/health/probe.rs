@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use registry_core::storage::Storage;
+use registry_core::storage::{Key, Storage};
 use registry_core::{Blocking, TokioBlocking, layout};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -42,7 +42,7 @@ pub struct ProbeError {
 /// If what it takes to look cannot be had, such as the certificates that others are verified by.
 pub fn probe(target: &CheckTarget, storage: &Arc<dyn Storage>) -> Result<Box<dyn Probe>, ProbeError> {
     Ok(match target {
-        CheckTarget::Storage => Box::new(StorageProbe(Arc::clone(storage))),
+        CheckTarget::Storage(claim) => Box::new(StorageProbe { storage: Arc::clone(storage), claim: claim.clone() }),
         CheckTarget::File(path) => Box::new(FileProbe(path.clone())),
         CheckTarget::Http { uri, status, headers, timeout } => {
             let host = || uri.host_str().unwrap_or_default().to_owned();
@@ -65,16 +65,24 @@ fn client(uri: &Url, timeout: Duration) -> reqwest::Result<Client> {
     }
 }
 
-/// The storage answers. That nothing lies there yet is an answer.
+/// The storage answers. That nothing lies there yet is an answer, unless something has to.
 #[derive(Debug)]
-struct StorageProbe(Arc<dyn Storage>);
+struct StorageProbe {
+    storage: Arc<dyn Storage>,
+    claim: Option<Key>,
+}
 
 impl Probe for StorageProbe {
     fn probe(&self) -> Probing {
-        let storage = Arc::clone(&self.0);
+        let (storage, claim) = (Arc::clone(&self.storage), self.claim.clone());
         Box::pin(async move {
             let listed = storage.list(&layout::root(), None, 1).await;
-            listed.map(drop).map_err(|error| with_causes(&error))
+            listed.map_err(|error| with_causes(&error))?;
+            let Some(claim) = claim else { return Ok(()) };
+            match storage.stat(&claim).await.map_err(|error| with_causes(&error))? {
+                Some(_) => Ok(()),
+                None => Err("the folder of the storage is gone, or another one is in its place".to_owned()),
+            }
         })
     }
 }
@@ -170,7 +178,9 @@ mod tests {
     async fn an_empty_storage_answers_and_a_failing_one_does_not() {
         let faulty = Arc::new(Faulty::new(Arc::new(Memory::new())));
         let storage: Arc<dyn Storage> = faulty.clone();
-        let probe = probe(&CheckTarget::Storage, &storage).unwrap();
+        let claimed = probe(&CheckTarget::Storage(Some("claim".parse().unwrap())), &storage).unwrap();
+        assert!(claimed.probe().await.unwrap_err().contains("is gone"));
+        let probe = probe(&CheckTarget::Storage(None), &storage).unwrap();
         assert_eq!(probe.probe().await, Ok(()));
         faulty.fail_next(OperationKind::List, Fault::Before);
         assert!(probe.probe().await.unwrap_err().contains("a fault was injected"));

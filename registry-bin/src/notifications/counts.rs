@@ -37,10 +37,18 @@ pub struct EndpointSnapshot {
     pub errors: u64,
     /// Events that it does not have yet, also from before the start.
     pub pending: u64,
-    /// Events that it never gets, because there was no room for them or they could not be written.
+    /// Events that it never gets, because there was no room for them, or they could not be written or read.
     pub dropped: u64,
     /// How often it answered what, such as `200 OK`.
     pub statuses: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    fn snapshot(&self) -> EndpointSnapshot {
+        let mut snapshot = self.counts.snapshot(&self.endpoint, self.spool.pending());
+        snapshot.dropped += self.spool.lost();
+        snapshot
+    }
 }
 
 impl NotificationCounts {
@@ -51,7 +59,7 @@ impl NotificationCounts {
     /// The numbers now, in the order of the configuration.
     #[must_use]
     pub fn snapshot(&self) -> Vec<EndpointSnapshot> {
-        self.0.iter().map(|counted| counted.counts.snapshot(&counted.endpoint, counted.spool.pending())).collect()
+        self.0.iter().map(Counted::snapshot).collect()
     }
 }
 

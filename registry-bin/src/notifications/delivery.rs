@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry_core::Blocking;
+use registry_core::{Blocking, Clock};
 use tokio::sync::watch;
 
 use super::counts::EndpointCounts;
+use super::queue::Complaints;
 use super::spool::Spool;
 use super::transport::Transport;
 use crate::config::EndpointConfig;
@@ -25,6 +26,9 @@ pub(super) struct Delivery<T> {
     pub(super) counts: Arc<EndpointCounts>,
     pub(super) transport: T,
     pub(super) blocking: Arc<dyn Blocking>,
+    /// What cannot be noted down is told now and then.
+    pub(super) complaints: Complaints,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// How long an endpoint is left alone after failures.
@@ -129,7 +133,9 @@ impl<T: Transport> Delivery<T> {
     async fn done(&self, notice: Bytes) -> Result<(), Ending> {
         let spool = Arc::clone(&self.spool);
         let noted = self.blocking.run(move || spool.done(&notice)).await.map_err(|_| Ending)?;
-        if let Err(error) = noted {
+        if let Err(error) = noted
+            && self.complaints.is_due(self.clock.now())
+        {
             tracing::warn!(
                 endpoint = self.name, %error,
                 "cannot note down that a notification is delivered; after a restart it is delivered again"
@@ -204,6 +210,8 @@ mod tests {
             counts: Arc::default(),
             transport: transport.clone(),
             blocking: Arc::new(InlineBlocking),
+            complaints: Complaints::default(),
+            clock: Arc::new(registry_core::SystemClock),
         }
     }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use registry_core::{EventSink, TokioBlocking};
+use registry_core::{EventSink, SystemClock, TokioBlocking};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -186,6 +186,8 @@ impl Prepared {
                 counts: Arc::clone(&endpoint.counts),
                 transport,
                 blocking: Arc::new(TokioBlocking),
+                complaints: Complaints::default(),
+                clock: Arc::new(SystemClock),
             };
             deliveries.spawn(delivery.run(stopped.clone()));
         }

@@ -106,8 +106,9 @@ impl Begun {
 
     /// Connects to its socket as soon as it is there.
     #[track_caller]
-    pub(crate) fn connect(&self, path: &Path) -> UnixStream {
+    pub(crate) fn connect(&mut self, path: &Path) -> UnixStream {
         for _ in 0..PATIENCE.as_millis() / 10 {
+            assert_eq!(self.child.try_wait().unwrap(), None, "it ended");
             if let Ok(stream) = UnixStream::connect(path) {
                 return stream;
             }

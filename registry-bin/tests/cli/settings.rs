@@ -94,7 +94,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     let folder = folder();
     let config = "version: 0.1\nlog: {level: debug}\nstorage: inmemory\nhttp: {net: unix, addr: r.sock}\n";
     for outputs in ["exec >/dev/full 2>/dev/full", "exec >&- 2>&-"] {
-        let child = Program::limited(&folder, outputs).config(config).spawn();
+        let mut child = Program::limited(&folder, outputs).config(config).spawn();
         let path = folder.path().join("r.sock");
         for _ in 0..5 {
             let mut stream = child.connect(&path);

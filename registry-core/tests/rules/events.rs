@@ -45,6 +45,22 @@ async fn each_tag_of_a_push_is_told() {
     assert_eq!(told.collect::<Vec<_>>(), [Some("1".into()), Some("2".into()), Some("3".into()), None]);
 }
 
+/// Whoever mirrors tags has to learn that they are gone.
+#[tokio::test]
+async fn a_delete_of_a_manifest_tells_of_its_tags() {
+    let world = World::new();
+    let repository = world.at("a");
+    push_blob(&repository, CONFIG).await;
+    let pushed = put(&repository, "1", &image(&[])).await.unwrap();
+    put(&repository, "2", &image(&[])).await.unwrap();
+    world.journal.take();
+    repository.manifests().delete(&pushed.digest.into()).await.unwrap();
+    let told = world.journal.take();
+    assert!(told.iter().all(|event| event.action == Delete));
+    let told: Vec<_> = told.into_iter().map(|event| (event.digest, event.tag.map(|tag| tag.to_string()))).collect();
+    assert_eq!(told, [(Some(pushed.digest), None), (None, Some("1".into())), (None, Some("2".into()))]);
+}
+
 #[tokio::test]
 async fn what_is_refused_is_not_told() {
     let world = World::new();

@@ -55,7 +55,7 @@ impl Filesystem {
     /// [`LockError::Held`] if another process, or another `Filesystem` of this one, has the claim.
     pub fn lock_for_serving(&self) -> Result<ServingLock, LockError> {
         let volume = self.volume();
-        let place = format!("{}/_serving.lock", layout::root());
+        let place = layout::serving_lock().to_string();
         let path = volume.absolute(&place);
         let failed = |source| LockError::Failed { path: path.clone(), source };
         let Some(file) = volume.lock(&path).map_err(failed)? else {

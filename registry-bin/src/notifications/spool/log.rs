@@ -3,7 +3,7 @@
 //! ```text
 //! 00000000000000000000.events  the events from number 0 on, each with its checksum
 //! 00000000000000000512.events  those from number 512 on
-//! position                     the number of the first event that is not delivered
+//! position                     the number of the first event that is not delivered, with its checksum
 //! ```
 //!
 //! A process begins a file of its own and never writes to one that it found, so a torn end stays an end. Whatever moment
@@ -14,8 +14,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use registry_core::{Algorithm, Digest};
+
 use super::record;
-use super::segment::Segment;
+use super::segment::{MAX_NUMBER, Segment};
 
 /// A file with more than this gets no further event.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -37,6 +39,19 @@ pub(super) struct Log {
     offset: u64,
     /// The number of the next event that is added.
     next: u64,
+    /// How many events were given up.
+    lost: u64,
+}
+
+/// A position with a checksum. One that was changed by whatever counts as none: rather twice than never.
+pub(super) fn position_text(position: u64) -> String {
+    let number = position.to_string();
+    format!("{number} {}\n", Digest::of(Algorithm::Sha256, number.as_bytes()).hex())
+}
+
+fn read_position(text: &str) -> Option<u64> {
+    let position = text.split(' ').next()?.parse().ok().filter(|position| *position <= MAX_NUMBER)?;
+    (position_text(position) == text).then_some(position)
 }
 
 impl Log {
@@ -45,7 +60,7 @@ impl Log {
         fs::create_dir_all(folder)?;
         // Without a position, what is there counts as not delivered: rather twice than never.
         let position = fs::read_to_string(folder.join(POSITION)).ok();
-        let position = position.and_then(|text| text.trim_end().parse().ok()).unwrap_or(0);
+        let position = position.and_then(|text| read_position(&text)).unwrap_or(0);
         let mut found = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -63,7 +78,12 @@ impl Log {
         let position = segments.front().map_or(position, |first| position.max(first.first));
         let next = segments.back().map_or(position, |last| last.end);
         let folder = folder.to_owned();
-        Ok(Self { folder, segments, writing: None, has_new_file: false, position, offset, next })
+        Ok(Self { folder, segments, writing: None, has_new_file: false, position, offset, next, lost: 0 })
+    }
+
+    /// How many events were given up, as what holds them is damaged. Several that cannot be told apart count as one.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// How many events are not delivered.
@@ -119,7 +139,7 @@ impl Log {
         Ok(files)
     }
 
-    /// The first event that is not delivered. What cannot be read any more is given up, with the rest of its file.
+    /// The first event that is not delivered. What cannot be read any more is given up.
     pub(super) fn first(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             self.drop_delivered();
@@ -130,8 +150,19 @@ impl Log {
             match segment.read(&self.folder, self.offset) {
                 Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
                     let path = segment.path(&self.folder);
-                    let lost = segment.end - self.position;
+                    // One of which the beginning of the next is known, or else the rest of the file.
+                    let gap = if error.kind() == io::ErrorKind::NotFound {
+                        None
+                    } else {
+                        segment.gap(&self.folder, self.offset)?
+                    };
+                    let lost = if gap.is_some() { 1 } else { segment.end - self.position };
                     tracing::error!(path = %path.display(), %error, lost, "notifications are lost: their file is damaged");
+                    self.lost += lost;
+                    if let Some(bytes) = gap {
+                        (self.position, self.offset) = (self.position + 1, self.offset + bytes);
+                        continue;
+                    }
                     (self.position, self.offset) = (segment.end, segment.bytes);
                     if self.segments.len() == 1 {
                         self.writing = None;
@@ -150,7 +181,7 @@ impl Log {
         // A process that dies in between finds the old position.
         let path = self.folder.join(POSITION);
         let fresh = path.with_extension("new");
-        fs::write(&fresh, format!("{}\n", self.position))?;
+        fs::write(&fresh, position_text(self.position))?;
         fs::rename(&fresh, &path)
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Spool {
     kept: Mutex<Kept>,
     /// How many events there are, for those who must not wait for the disk.
     pending: AtomicU64,
+    /// How many were given up.
+    lost: AtomicU64,
     bounds: Bounds,
     more: Notify,
 }
@@ -68,7 +70,7 @@ impl Spool {
 
     fn new(kept: Kept, bounds: Bounds) -> Self {
         let pending = kept.sizes().0.into();
-        Self { kept: Mutex::new(kept), pending, bounds, more: Notify::new() }
+        Self { kept: Mutex::new(kept), pending, lost: AtomicU64::new(0), bounds, more: Notify::new() }
     }
 
     /// Adds an event. Blocks for a write to a file.
@@ -148,6 +150,11 @@ impl Spool {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// How many events were given up, as what held them was damaged.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Waits until an event was added since the last call.
     pub(super) async fn added(&self) {
         self.more.notified().await;
@@ -155,6 +162,9 @@ impl Spool {
 
     fn tell_pending(&self, kept: &Kept) {
         self.pending.store(kept.sizes().0, Ordering::Relaxed);
+        if let Kept::InFiles(log) = kept {
+            self.lost.store(log.lost(), Ordering::Relaxed);
+        }
     }
 
     /// Whoever panicked with the lock left what is on disk as it was.

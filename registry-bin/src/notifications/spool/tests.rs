@@ -125,7 +125,7 @@ fn a_position_beyond_what_a_power_cut_left_is_where_it_goes_on() {
     let spool = open(folder.path());
     add(&spool, "one");
     drop(spool);
-    fs::write(folder.path().join("position"), "7\n").unwrap();
+    fs::write(folder.path().join("position"), log::position_text(7)).unwrap();
     let spool = open(folder.path());
     assert_eq!(spool.pending(), 0);
     add(&spool, "two");
@@ -201,4 +201,71 @@ async fn who_waits_is_told() {
         }
     };
     assert_eq!(tokio::join!(waiting, adding), ("two".into(), 1));
+}
+
+/// What is damaged costs nothing else.
+#[test]
+fn around_what_is_damaged_everything_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let notices: Vec<_> = (0..10).map(|number| format!("event\n{number}\n")).collect();
+    let spool = open(folder.path());
+    for notice in &notices {
+        add(&spool, notice);
+    }
+    drop(spool);
+    let path = segments(folder.path()).remove(0);
+    let content = fs::read(&path).unwrap();
+    let length = content.len() / 10;
+    for damaged in 0..9 {
+        for within in [0, 10, 80] {
+            for path in fs::read_dir(folder.path()).unwrap() {
+                fs::remove_file(path.unwrap().path()).unwrap();
+            }
+            let mut changed = content.clone();
+            changed[damaged * length + within] ^= 0x20;
+            fs::write(&path, changed).unwrap();
+            let spool = open(folder.path());
+            assert_eq!(spool.pending(), 10);
+            let told = deliver(&spool, 9);
+            assert_eq!((spool.first().unwrap(), spool.pending(), spool.lost()), (None, 0, 1));
+            let expected: Vec<_> = notices.iter().enumerate().filter(|(number, _)| *number != damaged).collect();
+            assert!(told.iter().eq(expected.into_iter().map(|(_, notice)| notice)), "{damaged} {within}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_position_that_is_damaged_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    for notice in ["1", "2", "3"] {
+        add(&spool, notice);
+    }
+    deliver(&spool, 1);
+    drop(spool);
+    let position = folder.path().join("position");
+    let good = fs::read_to_string(&position).unwrap();
+    for (text, expected) in [
+        (good.clone(), 2),
+        (good.replacen('1', "2", 1), 3),
+        ("18446744073709551615".into(), 3),
+        ("2\n".into(), 3),
+        (String::new(), 3),
+    ] {
+        fs::write(&position, &text).unwrap();
+        assert_eq!(open(folder.path()).pending(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_file_of_events_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    add(&spool, "1");
+    drop(spool);
+    fs::create_dir(folder.path().join("00000000000000000200.events")).unwrap();
+    fs::write(folder.path().join("18446744073709551614.events"), "").unwrap();
+    fs::write(folder.path().join("notes.events"), "").unwrap();
+    assert_eq!(rest(&open(folder.path())), ["1"]);
+    assert!(folder.path().join("18446744073709551614.events").exists());
 }
