@@ -3,9 +3,14 @@
 //! Those of tokens lie with `Token` in registry-auth, those of smuggled requests in `connections`, and those of what a
 //! stranger may see in `matrix` as well.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Method;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::{Method, Request};
 use registry_auth::{Action, Basic, OrAnonymous, Policy, Reloadable, Rule, Subject};
 use registry_http::service;
 
@@ -76,10 +81,10 @@ async fn cve_2026_35172_what_was_deleted_here_stays_away_when_it_comes_there() {
     api.get(&format!("/v2/b/blobs/{blob}")).await.assert(200);
 }
 
-/// CVE-2023-2253: the length of a page was taken for memory to be had.
+/// CVE-2023-2253: the length of a page was taken for memory to be had. An allocation of these lengths would abort.
 #[tokio::test]
 async fn cve_2023_2253_a_huge_page_takes_no_memory() {
-    let api = Api::open();
+    let api = Api::with(|service| service.catalog_limit(usize::MAX).tags_limit(usize::MAX));
     api.push_image("a", Some("latest"), "").await;
     for list in ["/v2/_catalog", "/v2/a/tags/list"] {
         for n in ["2147483647", "9223372036854775807", "18446744073709551615"] {
@@ -96,10 +101,91 @@ async fn cve_2023_2253_a_huge_page_takes_no_memory() {
 #[tokio::test]
 async fn cve_2017_11468_a_manifest_without_end_is_cut() {
     let api = Api::open();
-    let manifest = vec![b' '; 5 * 1024 * 1024];
-    let headers = [("content-type", OCI_MANIFEST)];
-    let reply = api.request(Method::PUT, "/v2/a/manifests/1", &headers, manifest).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    // A GiB, of which nobody may want more than the limit and what is on its way.
+    let chunk = Bytes::from(vec![b' '; 64 * 1024]);
+    let chunks = futures::stream::iter(0..16 * 1024).map(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(chunk.clone())
+    });
+    let request =
+        Request::put("/v2/a/manifests/1").header("host", "registry.test").header("content-type", OCI_MANIFEST);
+    let reply = api.send(request.body(Body::from_stream(chunks)).unwrap()).await;
     reply.assert_error(413, "MANIFEST_INVALID");
+    assert!(taken.load(Ordering::Relaxed) <= 65, "{taken:?}");
+}
+
+/// CVE-2026-31801: the tag `latest` could be set by who may not change tags. No name of a tag is special.
+#[tokio::test]
+async fn cve_2026_31801_no_tag_goes_past_the_rules() {
+    let (api, rules) = guarded().await;
+    let ann = Rule::new(vec![Subject::User("ann".into())], vec!["**".parse().unwrap()], [Action::Pull].into());
+    rules.reload(Policy::new(vec![ann], [].into()));
+    let digest = sha256(image("").as_bytes());
+    let before = api.snapshot().await;
+    let headers = [ANN, ("content-type", OCI_MANIFEST)];
+    for tag in ["latest", "LATEST", "stable", "v1", "sha256-x", "_"] {
+        for path in [format!("/v2/ann/app/manifests/{tag}"), format!("/v2/ann/app/manifests/{digest}?tag={tag}")] {
+            api.request(Method::PUT, &path, &headers, image("")).await.assert(403);
+            api.request(Method::DELETE, &path, &headers, "").await.assert(403);
+        }
+    }
+    assert_eq!(api.snapshot().await, before);
+}
+
+/// In 2023 GHCR told the name of a private repository in a header of a mount. What headers there may be is written down
+/// here, so that a new one is thought about.
+#[tokio::test]
+async fn no_header_tells_more_than_is_meant() {
+    const KNOWN: [&str; 20] = [
+        "accept-ranges",
+        "allow",
+        "cache-control",
+        "content-length",
+        "content-range",
+        "content-security-policy",
+        "content-type",
+        "docker-content-digest",
+        "docker-distribution-api-version",
+        "docker-upload-uuid",
+        "etag",
+        "link",
+        "location",
+        "oci-chunk-min-length",
+        "oci-subject",
+        "oci-tag",
+        "range",
+        "www-authenticate",
+        "x-content-type-options",
+        "x-request-id",
+    ];
+    let (api, _) = guarded().await;
+    let blob = sha256(b"{}");
+    let manifest = sha256(image("").as_bytes());
+    let push = [ANN, ("content-type", OCI_MANIFEST)];
+    let mut seen = BTreeSet::new();
+    for (method, path) in [
+        (Method::GET, "/v2/".to_owned()),
+        (Method::GET, "/v2/_catalog?n=1".to_owned()),
+        (Method::GET, "/v2/ann/app/tags/list".to_owned()),
+        (Method::GET, "/v2/ann/app/manifests/latest".to_owned()),
+        (Method::PUT, format!("/v2/ann/app/manifests/{manifest}?tag=x")),
+        (Method::GET, format!("/v2/ann/app/blobs/{blob}")),
+        (Method::GET, format!("/v2/ann/app/referrers/{manifest}")),
+        (Method::POST, format!("/v2/ann/app/blobs/uploads/?mount={blob}&from=hidden/app")),
+        (Method::POST, format!("/v2/ann/app/blobs/uploads/?mount={blob}")),
+        (Method::POST, "/v2/ann/app/blobs/uploads/".to_owned()),
+        (Method::PUT, "/v2/ann/app/blobs/uploads/".to_owned()),
+        (Method::GET, "/v2/hidden/app/tags/list".to_owned()),
+        (Method::DELETE, "/v2/ann/app/manifests/x".to_owned()),
+    ] {
+        let reply = api.request(method, &path, &push, image("")).await;
+        assert!(!format!("{:?}", reply.headers).contains("hidden"), "{path}: {:?}", reply.headers);
+        seen.extend(reply.headers.keys().map(ToString::to_string));
+    }
+    let unknown: Vec<_> = seen.iter().filter(|name| !KNOWN.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty() && seen.len() > 12, "{unknown:?} {seen:?}");
 }
 
 /// CVE-2025-23208: who was taken out of a group kept its rights.
@@ -182,9 +268,7 @@ async fn cve_2021_41190_a_manifest_is_of_one_type() {
     }
     api.push_image("a", Some("1"), "").await;
     for accept in [OCI_MANIFEST, OCI_INDEX, "*/*"] {
-        let reply = api.request(Method::GET, "/v2/a/manifests/1", &[("accept", accept)], "").await;
-        if reply.status.is_success() {
-            assert_eq!(reply.header("content-type"), OCI_MANIFEST);
-        }
+        let reply = api.request(Method::GET, "/v2/a/manifests/1", &[("accept", accept)], "").await.assert(200);
+        assert_eq!(reply.header("content-type"), OCI_MANIFEST);
     }
 }
