@@ -26,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
 
@@ -35,7 +35,7 @@ use self::addresses::Addresses;
 pub use self::listener::Listener;
 use self::listener::Socket;
 pub use self::paced::RequestBody;
-use self::security::{Protocol, Secured, Security};
+use self::security::{Protocol, Secured};
 use self::watched::Watched;
 use crate::limits::{Rates, RequestRate, Requester};
 use crate::{Encrypted, PeerAddress};
@@ -131,6 +131,7 @@ where
 {
     let listener = listener.into();
     let graceful = GracefulShutdown::new();
+    let (stopping, going_on) = watch::channel(());
     let mut connections = JoinSet::new();
     let accepting = async {
         let slots = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
@@ -148,9 +149,17 @@ where
                 continue;
             }
             let security = listener.security().clone();
-            let connection = connection(security, socket, peer, service.clone(), options, graceful.watcher());
+            let (service, watcher, mut going_on) = (service.clone(), graceful.watcher(), going_on.clone());
             connections.spawn(async move {
-                connection.await;
+                let secured = tokio::select! {
+                    secured = security.secure(socket, &options) => secured,
+                    // There is no request yet that would have to come to its end.
+                    _ = going_on.changed() => return,
+                };
+                match secured {
+                    Ok(secured) => connection(secured, peer, service, options, watcher).await,
+                    Err(error) => tell_unsecured(&error, peer),
+                }
                 drop((slot, place));
             });
             // What has ended is let go of, so that the set does not grow.
@@ -161,7 +170,7 @@ where
         () = shutdown => {}
         () = accepting => {}
     }
-    drop(listener);
+    drop((listener, stopping));
     drain(graceful, connections, options.drain_timeout).await
 }
 
@@ -212,8 +221,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 /// Serves one connection to its end.
 async fn connection<S, B>(
-    security: Security,
-    socket: Socket,
+    secured: Secured,
     peer: Option<SocketAddr>,
     service: S,
     options: ServeOptions,
@@ -224,10 +232,7 @@ async fn connection<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Secured { socket, protocol, is_encrypted, certificate } = match security.secure(socket, &options).await {
-        Ok(secured) => secured,
-        Err(error) => return tell_unsecured(&error, peer),
-    };
+    let Secured { socket, protocol, is_encrypted, certificate } = secured;
     let activity = Arc::new(Activity::new());
     let io = TokioIo::new(Watched::new(socket, protocol, Arc::clone(&activity), options));
     let service = service_fn(move |request: Request<Incoming>| {

@@ -251,6 +251,27 @@ async fn a_handshake_that_takes_long_is_cut() {
     }
 }
 
+/// Who has not even begun is not waited for at the end.
+#[tokio::test]
+async fn a_handshake_that_is_on_its_way_holds_up_no_end() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = Tls::builder(identity(&authority(), "x")).build().unwrap();
+    let service = service(Registry::builder(Arc::new(Memory::new())).build());
+    let service = service.authenticator(Arc::new(ClientCertificates)).build();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut options = ServeOptions::default();
+    options.handshake_timeout = Duration::from_hours(1);
+    options.drain_timeout = Duration::from_hours(1);
+    let listener = registry_http::Listener::from(listener).with_tls(tls);
+    let serving = tokio::spawn(serve(listener, service, options, async { drop(stopped.await) }));
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"\x16").await.unwrap();
+    drop(stop);
+    let drained = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").unwrap();
+    assert_eq!(drained.cut, 0);
+}
+
 #[test]
 fn certificates_are_of_an_authority_that_can_be_read() {
     let key = KeyPair::generate().unwrap().serialize_pem();
