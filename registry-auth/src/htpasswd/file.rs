@@ -1,6 +1,6 @@
 //! The text of a password file, as Apache's `htpasswd -B` writes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The dearest hash that is taken, as bcrypt counts: one login at 14 takes a second of a processor.
@@ -16,6 +16,8 @@ pub struct HtpasswdUsers {
     hashes: BTreeMap<String, String>,
     /// What those are checked against who are not in the file.
     stand_in: Option<String>,
+    /// The costs that there are, each once.
+    costs: BTreeSet<u32>,
 }
 
 /// A line that cannot be used.
@@ -94,7 +96,8 @@ impl HtpasswdUsers {
         let hashes = entries.into_iter().map(|(user, (_, hash))| (user.to_owned(), hash.to_owned()));
         let hashes: BTreeMap<_, _> = hashes.collect();
         let stand_in = hashes.values().max_by_key(|hash| cost(hash)).cloned();
-        (Self { hashes, stand_in }, skipped)
+        let costs = hashes.values().filter_map(|hash| cost(hash)).collect();
+        (Self { hashes, stand_in, costs }, skipped)
     }
 
     /// How many users there are.
@@ -117,6 +120,12 @@ impl HtpasswdUsers {
     /// A hash of the highest cost in the file; what matches it proves nothing.
     pub(super) fn stand_in(&self) -> Option<&str> {
         self.stand_in.as_deref()
+    }
+
+    /// The costs in the file but that of this hash.
+    pub(super) fn other_costs(&self, hash: &str) -> Vec<u32> {
+        let own = cost(hash);
+        self.costs.iter().copied().filter(|cost| Some(*cost) != own).collect()
     }
 }
 
@@ -263,6 +272,7 @@ mod tests {
     fn strangers_cost_what_the_dearest_user_costs() {
         let (users, _) = HtpasswdUsers::parse(format!("a:{GOOD}\nb:{}\nc:{GOOD}", GOOD.replace("$05$", "$11$")));
         assert_eq!(users.stand_in().and_then(cost), Some(11));
+        assert_eq!((users.other_costs(GOOD), users.other_costs(users.stand_in().unwrap())), (vec![11], vec![5]));
         assert_eq!(HtpasswdUsers::parse("").0.stand_in(), None);
     }
 

@@ -16,8 +16,8 @@ use registry_core::{Blocking, Clock, SystemClock, TokioBlocking};
 use tokio::sync::Semaphore;
 
 use self::cache::Cache;
+use self::file::MAX_PASSWORD_BYTES;
 pub use self::file::{HtpasswdLineError, HtpasswdUsers, SkipReason, SkippedLine, htpasswd_line};
-use self::file::{MAX_PASSWORD_BYTES, cost};
 use self::stats::Counts;
 pub use self::stats::HtpasswdStats;
 use self::together::Together;
@@ -28,8 +28,8 @@ use crate::{Asked, AuthenticationError, Authenticator, Challenge, Credentials, P
 /// bcrypt is slow by design, and clients send their password with every request. So credentials that were good are
 /// remembered until they have not come for some minutes, as a code that is useless outside of this process; at most a
 /// few are checked at once, those that are the same only once, a bounded number waits, and the others are
-/// [busy](AuthenticationError::Busy). A wrong password costs as much time as the dearest user's, whether there is such
-/// a user or not, so time does not tell who is in the file.
+/// [busy](AuthenticationError::Busy). A wrong password takes the same time whoever it is for, and whether there is such a
+/// user or not: it is hashed once with each cost in the file.
 ///
 /// ```
 /// use registry_auth::{Authenticator, Credentials, Htpasswd, HtpasswdUsers, htpasswd_line};
@@ -186,11 +186,10 @@ impl Htpasswd {
         let users = self.users();
         let hash = users.hash(user);
         // Whoever is not there takes the same steps, so that it takes the same time.
-        let (Some(against), Some(dearest)) = (hash.or(users.stand_in()), users.stand_in().and_then(cost)) else {
-            return Ok(false);
-        };
+        let Some(against) = hash.or(users.stand_in()) else { return Ok(false) };
         let code = self.cache.code(user, password, against);
-        let matches = self.together.join(code).answer(self.verify(password, against, dearest)).await?;
+        let matches =
+            self.together.join(code).answer(self.verify(password, against, users.other_costs(against))).await?;
         // What bcrypt leaves out must not be left out of the password.
         let good = matches && hash.is_some() && password.len() <= MAX_PASSWORD_BYTES;
         if good {
@@ -199,7 +198,7 @@ impl Htpasswd {
         Ok(good)
     }
 
-    async fn verify(&self, password: &str, hash: &str, dearest: u32) -> Result<bool, AuthenticationError> {
+    async fn verify(&self, password: &str, hash: &str, other_costs: Vec<u32>) -> Result<bool, AuthenticationError> {
         let permit = {
             let places = self.queue + self.running.available_permits();
             let waiting = Waiting::enter(&self.waiting, places);
@@ -212,26 +211,21 @@ impl Htpasswd {
         let checked = self.blocking.run(move || {
             // Also when nobody waits for the answer any more, the processor is taken until here.
             let _permit = permit;
-            matches(password.as_bytes(), &hash, dearest)
+            matches(password.as_bytes(), &hash, &other_costs)
         });
         let checked = checked.await.map_err(|error| AuthenticationError::Unavailable(error.into()))?;
         checked.map_err(|error| AuthenticationError::Unavailable(error.into()))
     }
 }
 
-/// The costs of what has to be done besides checking a hash, to do as much as for one of the cost `dearest`.
-fn missing(hash: &str, dearest: u32) -> std::ops::Range<u32> {
-    cost(hash).unwrap_or(dearest)..dearest
-}
-
-/// Whether a password fits a hash. Where it does not, that takes as long as with a hash of the cost `dearest`: each cost
-/// is twice the one before, so what is missing is one of each between.
-fn matches(password: &[u8], hash: &str, dearest: u32) -> bcrypt::BcryptResult<bool> {
+/// Whether a password fits a hash. Where it does not, it is hashed with all other costs as well, so that this takes as
+/// long as with any other hash.
+fn matches(password: &[u8], hash: &str, other_costs: &[u32]) -> bcrypt::BcryptResult<bool> {
     let password = password.get(..MAX_PASSWORD_BYTES).unwrap_or(password);
     let matches = bcrypt::verify(password, hash)?;
     if !matches {
-        for cost in missing(hash, dearest) {
-            std::hint::black_box(bcrypt::bcrypt(cost, [0; 16], password));
+        for cost in other_costs {
+            std::hint::black_box(bcrypt::bcrypt(*cost, [0; 16], password));
         }
     }
     Ok(matches)
