@@ -31,6 +31,12 @@ impl Challenge {
         Self::new("Basic").with("realm", realm)
     }
 
+    /// The scheme, such as `Basic`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
     /// Adds a parameter behind the others.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

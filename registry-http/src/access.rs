@@ -224,7 +224,7 @@ async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester)
 async fn authenticate(call: &Call, address: &Requester) -> Result<(Principal, Requester), Unknown> {
     let authenticator = &call.settings.authenticator;
     let principal = match recalled(call) {
-        Recalled::Known(principal) => Ok(principal),
+        Recalled::Known(principal, credentials) => known(call, address, principal, credentials.as_ref()),
         Recalled::Work(password @ Credentials::Basic { .. }) => checked(call, address, &password).await,
         Recalled::Work(credentials) => authenticator.authenticate(Some(&credentials)).await.map_err(Unknown::Refused),
         Recalled::Nothing => authenticator.authenticate(None).await.map_err(Unknown::Refused),
@@ -238,7 +238,8 @@ async fn authenticate(call: &Call, address: &Requester) -> Result<(Principal, Re
 
 /// What is known of a request without work.
 enum Recalled {
-    Known(Principal),
+    /// It is this one, by what the header has if it was that.
+    Known(Principal, Option<Credentials>),
     /// These have to be looked at.
     Work(Credentials),
     Nothing,
@@ -249,23 +250,61 @@ fn recalled(call: &Call) -> Recalled {
     let certificate =
         call.certificate_subject().map(|subject| Credentials::Certificate { subject: subject.to_owned() });
     if let Some(principal) = certificate.as_ref().and_then(|certificate| authenticator.recall(certificate)) {
-        return Recalled::Known(principal);
+        return Recalled::Known(principal, None);
     }
     let Some(credentials) = header(call).or(certificate) else { return Recalled::Nothing };
-    authenticator.recall(&credentials).map_or(Recalled::Work(credentials), Recalled::Known)
+    match authenticator.recall(&credentials) {
+        Some(principal) => Recalled::Known(principal, Some(credentials)),
+        None => Recalled::Work(credentials),
+    }
+}
+
+/// A password that is known to be good comes in, but not from where too many wrong ones came from and this one never did.
+fn known(
+    call: &Call,
+    address: &Requester,
+    principal: Principal,
+    credentials: Option<&Credentials>,
+) -> Result<Principal, Unknown> {
+    let admitted = match (&call.settings.password_checks, credentials) {
+        (Some(checks), Some(password)) => checks.admit_known(address, password),
+        _ => Ok(()),
+    };
+    admitted.map_err(|too_fast| kept_out(call, address, too_fast))?;
+    Ok(principal)
 }
 
 /// Checks a password, if its address may try one.
 async fn checked(call: &Call, address: &Requester, credentials: &Credentials) -> Result<Principal, Unknown> {
-    let running = call.settings.password_checks.begin(address).map_err(|unchecked| match unchecked {
-        Unchecked::TooFast(too_fast) => Unknown::TooFast(too_fast),
+    let authenticator = &call.settings.authenticator;
+    let Some(checks) = &call.settings.password_checks else {
+        return authenticator.authenticate(Some(credentials)).await.map_err(Unknown::Refused);
+    };
+    let begun = checks.begin(address, credentials).await;
+    let mut running = begun.map_err(|unchecked| match unchecked {
+        Unchecked::TooFast(too_fast) => kept_out(call, address, too_fast),
         Unchecked::Busy => Unknown::Refused(AuthenticationError::Busy),
     })?;
-    let authenticated = call.settings.authenticator.authenticate(Some(credentials)).await;
-    if matches!(authenticated, Err(AuthenticationError::Rejected)) {
-        running.was_wrong();
+    let authenticated = authenticator.authenticate(Some(credentials)).await;
+    match &authenticated {
+        Ok(_) => running.was_right(),
+        Err(AuthenticationError::Rejected) => {}
+        Err(_) => running.give_back(),
     }
     authenticated.map_err(Unknown::Refused)
+}
+
+fn kept_out(call: &Call, address: &Requester, too_fast: TooFast) -> Unknown {
+    if call.settings.password_checks.as_ref().is_some_and(|checks| checks.is_worth_telling(address)) {
+        // Then all its clients are one address.
+        let may_be_proxy = call.headers.contains_key("x-forwarded-for") && call.is_from(address);
+        tracing::warn!(
+            ?address,
+            may_be_proxy,
+            "too many wrong passwords from one address; for a while no other password from there is looked at"
+        );
+    }
+    Unknown::TooFast(too_fast)
 }
 
 /// The credentials in the header; one that makes no sense is there all the same.

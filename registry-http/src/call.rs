@@ -106,6 +106,11 @@ impl Call {
         Requester::at(self.peer, &self.headers, proxies)
     }
 
+    /// Whether the connection itself is from there, and no proxy said so.
+    pub(crate) fn is_from(&self, address: &Requester) -> bool {
+        Requester::at(self.peer, &self.headers, None) == *address
+    }
+
     /// Whom the client's certificate was made for; `None` if none was verified.
     pub(crate) fn certificate_subject(&self) -> Option<&str> {
         self.certificate.as_ref().map(PeerCertificate::subject)

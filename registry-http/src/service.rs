@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use registry_auth::{AllowAll, Authenticator, Authorizer};
+use registry_auth::{Access, AllowAll, Asked, Authenticator, Authorizer, Shortfall};
 use registry_core::Registry;
 use tower::Service;
 
@@ -53,6 +53,9 @@ impl Unguarded {
     /// Finds out who sends a request. [`Anonymous`](registry_auth::Anonymous) makes the registry open to whoever
     /// reaches it.
     pub fn authenticator(self, authenticator: Arc<dyn Authenticator>) -> ServiceBuilder {
+        let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
+        let challenge = authenticator.challenge(&asked);
+        let takes_passwords = challenge.is_some_and(|challenge| challenge.scheme().eq_ignore_ascii_case("basic"));
         ServiceBuilder(Settings {
             registry: self.registry,
             authenticator,
@@ -70,7 +73,7 @@ impl Unguarded {
             max_body_bytes: None,
             requests: InFlight::new(ServiceBuilder::DEFAULT_REQUESTS),
             rates: None,
-            password_checks: PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS)),
+            password_checks: takes_passwords.then(|| PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS))),
             open_uploads: OpenUploads::new(1000),
             observer: Observer::default(),
         })
@@ -201,11 +204,12 @@ impl ServiceBuilder {
     }
 
     /// How many wrong passwords may come from one address; [`RequestRate::WRONG_PASSWORDS`] by default, any number with
-    /// `None`. While there are too many, no password from that address is looked at, but those that the authenticator
-    /// [recalls](Authenticator::recall): everybody else there gets 429. Loopback addresses have no limit, as a proxy
-    /// that does not say for whom it asks would be a single address.
+    /// `None`. While there are too many, no password from that address is looked at, but those that were good from there
+    /// before and that the authenticator [recalls](Authenticator::recall): everybody else there gets 429. Loopback
+    /// addresses have no limit, as a proxy that does not say for whom it asks would be a single address. It matters where
+    /// the authenticator asks for passwords, with a challenge of `Basic`.
     pub fn wrong_passwords(mut self, rate: Option<RequestRate>) -> Self {
-        self.0.password_checks = PasswordChecks::new(rate);
+        self.0.password_checks = self.0.password_checks.map(|_| PasswordChecks::new(rate));
         self
     }
 
@@ -249,7 +253,8 @@ pub(crate) struct Settings {
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) requests: InFlight,
     pub(crate) rates: Option<Rates>,
-    pub(crate) password_checks: PasswordChecks,
+    /// `None` where the authenticator asks for something else.
+    pub(crate) password_checks: Option<PasswordChecks>,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) observer: Observer,
 }

@@ -1,11 +1,12 @@
 //! Credentials that were good a moment ago.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lru::LruCache;
+use registry_core::Clock;
 use sha2::Sha256;
 
 /// Credentials that were good a moment ago, by a code that only this process can make.
@@ -13,6 +14,7 @@ pub(super) struct Cache {
     /// Whoever reads the memory of the cache alone cannot try passwords on it.
     key: [u8; 32],
     ttl: Duration,
+    clock: Arc<dyn Clock>,
     entries: Mutex<LruCache<Code, Entry>>,
 }
 
@@ -27,11 +29,11 @@ struct Entry {
 impl Cache {
     /// # Panics
     /// If the operating system has no randomness to give.
-    pub(super) fn new(entries: NonZeroUsize, ttl: Duration) -> Self {
+    pub(super) fn new(entries: NonZeroUsize, ttl: Duration, clock: Arc<dyn Clock>) -> Self {
         let mut key = [0; 32];
         #[expect(clippy::expect_used, reason = "a code that can be guessed is worse than none")]
         getrandom::fill(&mut key).expect("randomness of the operating system");
-        Self { key, ttl, entries: Mutex::new(LruCache::new(entries)) }
+        Self { key, ttl, clock, entries: Mutex::new(LruCache::new(entries)) }
     }
 
     /// With the hash in it, a changed password is another code.
@@ -48,8 +50,10 @@ impl Cache {
 
     /// Whether these credentials were good, and used lately enough. That is a use of them: a flood of logins does not
     /// turn away those who come all the time.
-    pub(super) fn has(&self, code: &Code, now: SystemTime) -> bool {
+    pub(super) fn has(&self, code: &Code) -> bool {
         let mut entries = self.lock();
+        // Under the lock, or the time of another request could be later than this one's.
+        let now = self.clock.now();
         let Some(entry) = entries.get_mut(code) else { return false };
         // A clock that went backwards makes nothing last longer.
         let fresh = now.duration_since(entry.used).is_ok_and(|age| age < self.ttl);
@@ -61,8 +65,10 @@ impl Cache {
         fresh
     }
 
-    pub(super) fn put(&self, code: Code, user: &str, now: SystemTime) {
-        self.lock().put(code, Entry { user: user.into(), used: now });
+    pub(super) fn put(&self, code: Code, user: &str) {
+        let mut entries = self.lock();
+        let now = self.clock.now();
+        entries.put(code, Entry { user: user.into(), used: now });
     }
 
     /// Drops what was remembered of these users.

@@ -49,7 +49,6 @@ pub struct Htpasswd {
     users: RwLock<Arc<HtpasswdUsers>>,
     cache: Cache,
     together: Together,
-    clock: Arc<dyn Clock>,
     blocking: Arc<dyn Blocking>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -112,9 +111,8 @@ impl HtpasswdBuilder {
         Htpasswd {
             realm: self.realm,
             users: RwLock::new(Arc::new(self.users)),
-            cache: Cache::new(self.cache_entries, self.cache_ttl),
+            cache: Cache::new(self.cache_entries, self.cache_ttl, self.clock),
             together: Together::default(),
-            clock: self.clock,
             blocking: self.blocking,
             running: Arc::new(Semaphore::new(self.concurrency)),
             waiting: AtomicUsize::new(0),
@@ -171,7 +169,7 @@ impl Htpasswd {
     fn remembers(&self, user: &str, password: &str) -> bool {
         let users = self.users();
         let Some(hash) = users.hash(user) else { return false };
-        let has = self.cache.has(&self.cache.code(user, password, hash), self.clock.now());
+        let has = self.cache.has(&self.cache.code(user, password, hash));
         if has {
             self.counts.remembered();
         }
@@ -193,7 +191,7 @@ impl Htpasswd {
         // What bcrypt leaves out must not be left out of the password.
         let good = matches && hash.is_some() && password.len() <= MAX_PASSWORD_BYTES;
         if good {
-            self.cache.put(code, user, self.clock.now());
+            self.cache.put(code, user);
         }
         Ok(good)
     }

@@ -127,6 +127,25 @@ async fn a_reload_forgets_those_who_changed_and_nobody_else() {
     assert_eq!(held.count.load(Ordering::Relaxed), 3, "bob was gone in between");
 }
 
+/// Each request has a time of its own, and they come in any order.
+#[test]
+fn requests_side_by_side_forget_nothing() {
+    let logins = Arc::new(Htpasswd::builder("r", users(&["ann"])).build());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(login(&logins, "ann", "secret")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let credentials = credentials("ann", "secret");
+                for _ in 0..50_000 {
+                    assert!(logins.recall(&credentials).is_some());
+                }
+            });
+        }
+    });
+    assert_eq!(logins.stats().checks, 1);
+}
+
 #[test]
 fn a_wrong_password_is_hashed_with_each_cost_once() {
     let lines =

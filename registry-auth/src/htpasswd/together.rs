@@ -16,7 +16,7 @@ impl Together {
     /// Takes part in the check of these credentials until what this gives is dropped.
     pub(super) fn join(&self, code: Code) -> Joined<'_> {
         let answer = Arc::clone(self.lock().entry(code).or_default());
-        Joined { all: self, code, answer }
+        Joined { all: self, code, answer: Some(answer) }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Code, Answer>> {
@@ -28,14 +28,16 @@ impl Together {
 pub(super) struct Joined<'a> {
     all: &'a Together,
     code: Code,
-    answer: Answer,
+    /// `None` when it is dropped.
+    answer: Option<Answer>,
 }
 
 impl Joined<'_> {
     /// The answer of whoever checked before, or else that of `check`. Where `check` has none, because it failed or was
     /// cancelled, the next one tries.
     pub(super) async fn answer<E>(&self, check: impl Future<Output = Result<bool, E>>) -> Result<bool, E> {
-        let mut answer = self.answer.lock().await;
+        let Some(answer) = &self.answer else { return check.await };
+        let mut answer = answer.lock().await;
         match *answer {
             Some(answer) => Ok(answer),
             None => Ok(*answer.insert(check.await?)),
@@ -46,8 +48,9 @@ impl Joined<'_> {
 impl Drop for Joined<'_> {
     fn drop(&mut self) {
         let mut running = self.all.lock();
-        // Nobody joins while the lock is held: one is ours, the other that of the list.
-        if Arc::strong_count(&self.answer) <= 2 {
+        // Nobody joins or leaves while the lock is held.
+        drop(self.answer.take());
+        if running.get(&self.code).is_some_and(|answer| Arc::strong_count(answer) == 1) {
             running.remove(&self.code);
         }
     }

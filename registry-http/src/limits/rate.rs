@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
-use governor::middleware::StateInformationMiddleware;
+use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
@@ -38,7 +38,7 @@ const KEPT: usize = 10_000;
 
 /// The requests of each requester.
 pub(crate) struct Rates<C: Clock = MonotonicClock> {
-    limiter: RateLimiter<Requester, DashMapStateStore<Requester>, C, StateInformationMiddleware>,
+    limiter: RateLimiter<Requester, DashMapStateStore<Requester>, C, NoOpMiddleware<C::Instant>>,
     clock: C,
     /// At how many requesters those who have rested are forgotten next.
     next_sweep: AtomicUsize,
@@ -58,18 +58,17 @@ impl Rates {
 }
 
 impl<C: Clock + Clone> Rates<C> {
-    pub(super) fn with_clock(rate: RequestRate, clock: C) -> Self {
+    fn with_clock(rate: RequestRate, clock: C) -> Self {
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
         let limiter = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
         Self { limiter, clock, next_sweep: AtomicUsize::new(KEPT) }
     }
 
-    /// Counts a request, and gives how many more may follow it at once.
-    pub(crate) fn admit(&self, requester: &Requester) -> Result<u32, TooFast> {
+    /// Counts a request.
+    pub(crate) fn admit(&self, requester: &Requester) -> Result<(), TooFast> {
         self.sweep();
         let now = self.clock.now();
         let admitted = self.limiter.check_key(requester);
-        let admitted = admitted.map(|state| state.remaining_burst_capacity());
         admitted.map_err(|refused| TooFast { wait: refused.earliest_possible().duration_since(now).into() })
     }
 
@@ -110,13 +109,13 @@ mod tests {
     fn a_burst_and_then_the_rate() {
         let clock = FakeRelativeClock::default();
         let rates = rates(&clock);
-        for left in [2, 1, 0] {
-            assert_eq!(rates.admit(&named("ann")), Ok(left));
+        for _ in 0..3 {
+            assert_eq!(rates.admit(&named("ann")), Ok(()));
         }
         assert_eq!(rates.admit(&named("ann")), Err(TooFast { wait: Duration::from_millis(500) }));
-        assert_eq!(rates.admit(&named("bob")), Ok(2));
+        assert_eq!(rates.admit(&named("bob")), Ok(()));
         clock.advance(Duration::from_millis(500));
-        assert_eq!(rates.admit(&named("ann")), Ok(0));
+        assert_eq!(rates.admit(&named("ann")), Ok(()));
         assert!(rates.admit(&named("ann")).is_err());
     }
 

@@ -100,11 +100,42 @@ async fn whoever_tries_passwords_is_kept_from_trying_on() {
     assert_eq!(refused.header("retry-after"), "1", "and nobody learns that it is right");
     assert_eq!(logins.checks.load(Ordering::Relaxed), 3, "nothing is checked any more");
     from(&api, "192.0.2.5", right).await.assert(200);
-    from(&api, "192.0.2.4", right).await.assert(200);
-    from(&api, "192.0.2.4", wrong).await.assert(429);
+    from(&api, "192.0.2.4", right).await.assert(429);
+    for _ in 0..3 {
+        from(&api, "192.0.2.5", wrong).await.assert(401);
+    }
+    from(&api, "192.0.2.5", wrong).await.assert(429);
+    // It was good from there before.
+    from(&api, "192.0.2.5", right).await.assert(200);
     // A proxy on this machine that does not say for whom it asks.
     for _ in 0..5 {
         from(&api, "127.0.0.1", wrong).await.assert(401);
+    }
+}
+
+/// Logins by something else than passwords, which tell whoever sends one where to go.
+#[derive(Debug)]
+struct Elsewhere;
+
+#[async_trait::async_trait]
+impl Authenticator for Elsewhere {
+    async fn authenticate(&self, _: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        Err(AuthenticationError::Rejected)
+    }
+
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
+        Some(Challenge::new("Bearer").with("realm", "https://auth.example/token"))
+    }
+}
+
+#[tokio::test]
+async fn where_passwords_are_not_asked_for_none_is_counted() {
+    let content = Api::open();
+    let builder = registry_http::service(content.service.registry().clone()).authenticator(Arc::new(Elsewhere));
+    let api = Api { service: builder.wrong_passwords(Some(rate(1))).build(), ..content };
+    for _ in 0..5 {
+        let refused = from(&api, "192.0.2.4", Some("Basic YW5uOng=")).await.assert(401);
+        assert!(refused.header("www-authenticate").starts_with("Bearer "));
     }
 }
 
