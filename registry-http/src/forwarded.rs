@@ -1,6 +1,6 @@
 //! What a proxy says of the request that it passes on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
@@ -93,7 +93,7 @@ impl TrustedProxies {
     }
 
     /// Whether an address is that of a proxy. Those on this machine always are.
-    fn has(&self, address: IpAddr) -> bool {
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.0.iter().any(|network| network.contains(&address))
     }
 
@@ -117,11 +117,17 @@ impl TrustedProxies {
 
 /// The addresses that proxies name, the nearest first; `None` for what is none.
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let read = |text: &str| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let read = |text: &str| address(text.trim()).map(|address| address.to_canonical());
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let hops = lines.flat_map(move |line| line.to_str().unwrap_or_default().rsplit(',').map(read));
     let single = headers.get("x-real-ip").filter(|_| !headers.contains_key("x-forwarded-for"));
     hops.chain(single.map(move |line| line.to_str().ok().and_then(read)))
+}
+
+/// An address, behind which some proxies write a port, and around which they then write brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::from);
+    text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip())).or_else(bare)
 }
 
 fn known_scheme(text: &str) -> Option<&'static str> {

@@ -102,10 +102,7 @@ async fn run_server(
         .map_err(|error| format!("cannot listen on {}: {error}", config.http.listen))?;
     #[cfg_attr(not(feature = "letsencrypt"), expect(unused_mut, reason = "nothing is taken out"))]
     let mut doors = assemble::doors(config).await?;
-    let listener = match &doors.watched.certificates {
-        Some(certificates) => listener.with_tls(certificates.tls()),
-        None => listener,
-    };
+    let listener = guarded(listener, &doors, config);
     let health = Health::default();
     // All of it ends when this is dropped.
     let mut background = JoinSet::new();
@@ -147,6 +144,19 @@ async fn run_server(
         tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
     Ok(lock)
+}
+
+/// The same listener, with what connections begin with, and what it knows of those who connect.
+fn guarded(listener: Listener, doors: &Doors, config: &Config) -> Listener {
+    let listener = match &doors.watched.certificates {
+        Some(certificates) => listener.with_tls(certificates.tls()),
+        None => listener,
+    };
+    if config.http.trust_forwarded {
+        listener.with_trusted_proxies(config.http.trusted_proxies.clone())
+    } else {
+        listener
+    }
 }
 
 /// Serves until a signal, and then to the end of the requests under way, or until a second signal.

@@ -100,6 +100,14 @@ mod tests {
         assert_eq!(at("10.9.9.9", &chain, false), address("10.9.9.9"));
         assert_eq!(at("10.9.9.9", &[("x-forwarded-for", "10.1.1.1")], true), address("10.1.1.1"));
         assert_eq!(at("10.9.9.9", &[("x-forwarded-for", "192.0.2.7, x, 10.1.1.1")], true), address("10.1.1.1"));
+        for written in ["192.0.2.7", "192.0.2.7:5678", " 192.0.2.7 "] {
+            let chain: &'static str = format!("198.51.100.1, {written}").leak();
+            assert_eq!(at("127.0.0.1", &[("x-forwarded-for", chain)], true), address("192.0.2.7"), "{written}");
+        }
+        for written in ["[2001:db8::7]:5678", "[2001:db8::7]", "2001:db8::7"] {
+            let wanted = at("2001:db8::7", &[], true);
+            assert_eq!(at("127.0.0.1", &[("x-forwarded-for", written)], true), wanted, "{written}");
+        }
         for bad in ["", "10.0.0.0/33", "example.com", "10.0.0"] {
             assert!(TrustedProxies::default().add(bad).is_err(), "{bad}");
         }

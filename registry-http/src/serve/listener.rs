@@ -11,12 +11,14 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::security::Security;
 #[cfg(feature = "tls")]
 use super::taking::Taking;
+use crate::forwarded::TrustedProxies;
 
 /// Where connections come from: a TCP port or a Unix socket.
 #[derive(Debug)]
 pub struct Listener {
     source: Source,
     security: Security,
+    proxies: TrustedProxies,
 }
 
 #[derive(Debug)]
@@ -27,13 +29,13 @@ enum Source {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self { source: Source::Tcp(listener), security: Security::default() }
+        Self { source: Source::Tcp(listener), security: Security::default(), proxies: TrustedProxies::default() }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self { source: Source::Unix(listener), security: Security::default() }
+        Self { source: Source::Unix(listener), security: Security::default(), proxies: TrustedProxies::default() }
     }
 }
 
@@ -43,6 +45,18 @@ impl Listener {
     #[must_use]
     pub fn with_tls(self, tls: crate::Tls) -> Self {
         Self { security: Security::from(tls), ..self }
+    }
+
+    /// Proxies on other hosts. Each is one address with the connections of many clients, so limits of what one address may
+    /// have are not for them.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Whether a connection comes from one of them, or from this machine.
+    pub(super) fn is_proxy(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_none_or(|peer| self.proxies.has(peer.ip().to_canonical()))
     }
 
     pub(super) fn security(&self) -> &Security {

@@ -36,7 +36,7 @@ pub use self::listener::Listener;
 use self::listener::Socket;
 pub use self::paced::RequestBody;
 use self::security::{Protocol, Secured};
-use self::watched::Watched;
+use self::watched::{MAX_HEAD_BYTES, Watched};
 use crate::limits::{Rates, RequestRate, Requester};
 use crate::{Encrypted, PeerAddress};
 
@@ -68,8 +68,8 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// How many connections one address may have, or one /64 network of IPv6; `None` is half of
     /// [`max_connections`](Self::max_connections), which is the default. Further ones are closed at once. Loopback
-    /// addresses and Unix sockets have no limit, as proxies come from there; a proxy on another host is one address,
-    /// for which `usize::MAX` is as good as no limit.
+    /// addresses and Unix sockets have no limit, as proxies come from there, and neither have
+    /// [other proxies](Listener::with_trusted_proxies).
     pub max_connections_per_address: Option<usize>,
     /// Whether HTTP/2 is spoken with clients that begin with it, without TLS; off.
     pub h2c: bool,
@@ -140,11 +140,12 @@ where
         loop {
             let slot = Arc::clone(&slots).acquire_owned().await;
             let (socket, peer) = accept(&listener).await;
-            let Ok(place) = addresses.admit(peer) else {
+            let counted = peer.filter(|_| !listener.is_proxy(peer));
+            let Ok(place) = addresses.admit(counted) else {
                 tracing::debug!(?peer, "a connection was refused: its address has too many");
                 continue;
             };
-            if is_flooding(handshakes.as_ref(), peer) {
+            if is_flooding(handshakes.as_ref(), counted) {
                 tracing::debug!(?peer, "a connection was refused: its address begins too many handshakes");
                 continue;
             }
@@ -275,6 +276,8 @@ fn builder(options: &ServeOptions, protocol: Protocol) -> auto::Builder<TokioExe
         .timer(TokioTimer::new())
         // Idle time counts here as well; the watch on the connection tells the two apart.
         .header_read_timeout(options.idle_timeout + options.header_timeout)
+        // This bounds heads, which are then answered with 431.
+        .max_buf_size(MAX_HEAD_BYTES)
         // As Go writes them: there are scripts that look for `Docker-Content-Digest`.
         .title_case_headers(true);
     builder

@@ -143,6 +143,11 @@ async fn heads_have_an_end() {
     let many = "X: y\r\n".repeat(10_000);
     let answer = raw(&server, &format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await;
     assert_eq!(status(&answer), 431, "{answer}");
+    // Whoever goes on sending gets the answer as well.
+    for length in [80_000, 500_000] {
+        let answer = raw(&server, &format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nX: {}", "y".repeat(length))).await;
+        assert_eq!(status(&answer), 431, "{answer}");
+    }
     let answer = raw(&server, &format!("GET /v2/{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000))).await;
     assert_eq!(status(&answer), 414, "{answer}");
 }

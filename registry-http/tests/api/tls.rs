@@ -267,7 +267,13 @@ async fn a_handshake_that_is_on_its_way_holds_up_no_end() {
     let serving = tokio::spawn(serve(listener, service, options, async { drop(stopped.await) }));
     let mut silent = TcpStream::connect(address).await.unwrap();
     silent.write_all(b"\x16").await.unwrap();
-    drop(stop);
+    // Whoever comes later is answered, so the silent one was accepted.
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+    drop((stop, plain));
     let drained = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").unwrap();
     assert_eq!(drained.cut, 0);
 }
