@@ -1,4 +1,5 @@
-"""Many clients that all log in as one user, on connections that they keep, while something changes under them.
+"""Many clients that all log in as one user, on connections that they keep, while something changes under them. They come
+from one address behind a proxy on this host, so that what one address may do holds for them.
 
     load.py ADDRESS LOGIN PATH CLIENTS STOP-FILE
 
@@ -16,7 +17,10 @@ import threading
 
 def main():
     address, login, path, clients, stop = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
-    headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+    headers = {
+        "Authorization": "Basic " + base64.b64encode(login.encode()).decode(),
+        "X-Forwarded-For": "198.51.100.9",
+    }
     lock, seen = threading.Lock(), collections.Counter()
 
     def run():

@@ -126,6 +126,12 @@ impl Certificates {
         self.opened.clone()
     }
 
+    /// Whether the files hold a certificate that is not good yet, and so is to be looked at again.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.is_early.load(Ordering::Relaxed)
+    }
+
     /// Until when the certificate that is shown is good.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
@@ -245,9 +251,13 @@ mod tests {
 
     /// Writes a certificate that is good until the beginning of this year, and its key.
     fn write(folder: &TempDir, until: i32) {
+        write_from(folder, 2020, until);
+    }
+
+    fn write_from(folder: &TempDir, from: i32, until: i32) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         std::fs::write(folder.path().join("c"), params.self_signed(&key).unwrap().pem()).unwrap();
         std::fs::write(folder.path().join("k"), key.serialize_pem()).unwrap();
@@ -293,6 +303,24 @@ mod tests {
         assert!(matches!(Certificates::open(&config(&folder)), Err(CertificatesError::Read { .. })));
         write(&folder, 2021);
         assert_eq!(year(&Certificates::open(&config(&folder)).unwrap()), "2021");
+    }
+
+    #[cfg(feature = "letsencrypt")]
+    #[test]
+    fn one_that_is_found_too_early_is_looked_at_again() {
+        #[derive(Debug)]
+        struct NoChallenges;
+        impl rustls::server::ResolvesServerCert for NoChallenges {
+            fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+                None
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (from, is_early) in [(2020, false), (2999, true)] {
+            write_from(&folder, from, 3000);
+            let certificates = Certificates::challenged(&config(&folder), Arc::new(NoChallenges)).unwrap();
+            assert_eq!((certificates.is_early(), certificates.reloads().failed()), (is_early, is_early));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use registry_auth::{Policy, Reloadable};
 use crate::command::configuration;
 use crate::config::node::Node;
 use crate::config::{Config, Parsed};
+use crate::openness::Openness;
 
 /// The configuration that is in force, and what of it can change while the server runs: the rules of `access`.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Configured {
     /// As it is written.
     tree: Node,
     rules: Option<Arc<Reloadable<Policy>>>,
+    openness: Option<Openness>,
 }
 
 impl Configured {
@@ -25,7 +27,13 @@ impl Configured {
     #[must_use]
     pub fn new(path: Option<PathBuf>, parsed: Parsed, rules: Option<Arc<Reloadable<Policy>>>) -> Self {
         let Parsed { config, tree, .. } = parsed;
-        Self { path, config, tree, rules }
+        Self { path, config, tree, rules, openness: None }
+    }
+
+    /// Other rules are told to this, as they may let in anybody.
+    #[must_use]
+    pub fn telling(self, openness: Openness) -> Self {
+        Self { openness: Some(openness), ..self }
     }
 
     /// Reads it again. Other rules hold from now on; for everything else that differs the log says that it needs a
@@ -51,11 +59,13 @@ impl Configured {
     /// Takes over what can be, and gives the names of the other settings that differ.
     fn take_over(&mut self, fresh: &Parsed) -> BTreeSet<String> {
         if let (Some(rules), Some(policy)) = (&self.rules, &fresh.config.access) {
-            if self.config.access.as_ref() != Some(policy) {
+            let is_new = self.config.access.as_ref() != Some(policy);
+            self.config.access = Some(policy.clone());
+            if is_new {
                 rules.reload(policy.clone());
+                self.openness.iter().for_each(|openness| openness.tell(&self.config));
                 tracing::info!("the rules of access were read again");
             }
-            self.config.access = Some(policy.clone());
             copy_section(&mut self.tree, &fresh.tree, "access");
         }
         differing(&self.tree, &fresh.tree)

@@ -39,6 +39,8 @@ pub mod metrics;
 #[doc(hidden)]
 pub mod notifications;
 #[doc(hidden)]
+pub mod openness;
+#[doc(hidden)]
 pub mod reloads;
 #[doc(hidden)]
 pub mod schedule;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -11,8 +11,12 @@ use registry_core::{Clock, SystemClock};
 
 /// How many lines may wait for a slow reader.
 const WAITING: usize = 4096;
+/// How many bytes they may have together: a client may see to it that one is very long.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// How long the end of the program waits for a slow reader.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks whether there is room.
+const PAUSE_OF_END: Duration = Duration::from_millis(100);
 /// How often at most lost lines are told of.
 const PAUSE: Duration = Duration::from_mins(1);
 
@@ -21,6 +25,8 @@ const PAUSE: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Lines {
     sender: SyncSender<Message>,
+    /// How many bytes wait.
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -42,15 +48,19 @@ impl Lines {
         tell: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(WAITING);
-        let lost = Arc::<AtomicU64>::default();
+        let (waiting, lost) = <(Arc<AtomicUsize>, Arc<AtomicU64>)>::default();
         let losses = Losses { lost: Arc::clone(&lost), told: 0, told_at: None, clock: Box::new(SystemClock), tell };
-        thread::Builder::new().name(name.into()).spawn(move || write_all(&receiver, output, losses))?;
-        Ok(Self { sender, lost })
+        let written = Arc::clone(&waiting);
+        thread::Builder::new().name(name.into()).spawn(move || write_all(&receiver, &written, output, losses))?;
+        Ok(Self { sender, waiting, lost })
     }
 
     /// Adds a line, with what ends it.
     pub fn add(&self, line: Vec<u8>) {
-        if self.sender.try_send(Message::Line(line)).is_err() {
+        let bytes = line.len();
+        let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) <= WAITING_BYTES.saturating_sub(bytes);
+        if !has_room || self.sender.try_send(Message::Line(line)).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -66,13 +76,15 @@ impl Lines {
     pub fn finish(&self) -> bool {
         let (written, done) = mpsc::channel();
         let mut message = Message::Written(written);
-        for _ in 0..20 {
+        let mut patience = PATIENCE;
+        while !patience.is_zero() {
             match self.sender.try_send(message) {
-                Ok(()) => return done.recv_timeout(PATIENCE).is_ok(),
+                Ok(()) => return done.recv_timeout(patience).is_ok(),
                 Err(mpsc::TrySendError::Full(back)) => message = back,
                 Err(mpsc::TrySendError::Disconnected(_)) => return false,
             }
-            thread::sleep(PATIENCE / 20);
+            thread::sleep(PAUSE_OF_END);
+            patience = patience.saturating_sub(PAUSE_OF_END);
         }
         false
     }
@@ -121,7 +133,12 @@ impl<T: Fn(u64)> Losses<T> {
 }
 
 /// A disk that is full now may have room again, so nothing ends this but the end of the program.
-fn write_all(messages: &Receiver<Message>, mut output: impl Write, mut losses: Losses<impl Fn(u64)>) {
+fn write_all(
+    messages: &Receiver<Message>,
+    waiting: &AtomicUsize,
+    mut output: impl Write,
+    mut losses: Losses<impl Fn(u64)>,
+) {
     for message in messages {
         match message {
             Message::Line(line) => {
@@ -130,6 +147,7 @@ fn write_all(messages: &Receiver<Message>, mut output: impl Write, mut losses: L
                 } else {
                     losses.add();
                 }
+                waiting.fetch_sub(line.len(), Ordering::Relaxed);
             }
             Message::Written(written) => {
                 // Whoever waited may have gone.
@@ -222,5 +240,22 @@ mod tests {
         }
         assert!(lines.lost() >= (2 * WAITING - 1) as u64, "{}", lines.lost());
         drop(read);
+    }
+
+    #[test]
+    fn what_waits_has_only_so_many_bytes() {
+        let sink = Sink::default();
+        let held = sink.0.lock().unwrap();
+        let lines = Lines::start("test", sink.clone(), |_| {}).unwrap();
+        for lost in [0, 0, 0, 0, 1, 2] {
+            lines.add(vec![b'x'; WAITING_BYTES / 4]);
+            assert_eq!(lines.lost(), lost);
+        }
+        drop(held);
+        assert!(lines.finish());
+        lines.add(vec![b'x'; WAITING_BYTES]);
+        lines.add(vec![b'x'; WAITING_BYTES + 1]);
+        assert!(lines.finish());
+        assert_eq!((lines.lost(), sink.0.lock().unwrap().1.len()), (3, 2 * WAITING_BYTES));
     }
 }

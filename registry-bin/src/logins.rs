@@ -47,7 +47,7 @@ impl Logins {
         tell_skipped(path, &skipped);
         if users.is_empty() {
             let path = path.display();
-            telemetry::warn_at_start(&format!("the password file {path} has no users: nobody can log in"));
+            telemetry::warn_in_any_case(&format!("the password file {path} has no users: nobody can log in"));
         }
         let concurrency = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         let htpasswd = Arc::new(Htpasswd::builder(realm, users).concurrency(concurrency).build());

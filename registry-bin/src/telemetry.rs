@@ -49,8 +49,8 @@ fn is_told(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::WARN || metadata.target().starts_with("registry_")
 }
 
-/// Tells a warning of the start, also where the log has errors alone: whoever starts a server has to know.
-pub fn warn_at_start(warning: &str) {
+/// Tells a warning also where the log has errors alone: whoever starts or changes a server has to know.
+pub fn warn_in_any_case(warning: &str) {
     if tracing::enabled!(Level::WARN) {
         tracing::warn!("{warning}");
     } else {

@@ -63,10 +63,11 @@ impl Watched {
                 Outcome::Done
             })
         });
-        let certificates = self
-            .certificates
-            .clone()
-            .map(|certificates| Followed::new(certificates.files(), move |contents| certificates.reload(contents)));
+        let certificates = self.certificates.clone().map(|certificates| {
+            let is_early = certificates.is_early();
+            let followed = Followed::new(certificates.files(), move |contents| certificates.reload(contents));
+            Followed { is_early, ..followed }
+        });
         [logins, tokens, certificates].into_iter().flatten().collect()
     }
 }

@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use registry_auth::Action;
 use registry_core::storage::Storage;
 use registry_http::{Listener, RequestBody, ServeOptions, ServiceBuilder, serve};
 use registry_storage::filesystem::ServingLock;
@@ -27,7 +26,7 @@ use super::configuration;
 use crate::access_log::{AccessLog, AccessLogged};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
-use crate::config::{AuthConfig, ClientCertificates, Config, Parsed};
+use crate::config::{Config, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::descriptors::Room;
@@ -35,6 +34,7 @@ use crate::health::{Check, Gated, Health, ProbeError};
 use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
+use crate::openness::Openness;
 use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -68,7 +68,7 @@ pub(super) fn run(path: Option<PathBuf>) -> ExitCode {
 
 fn start(path: Option<PathBuf>, parsed: Parsed, log: &Lines) -> Result<(), Box<dyn Error>> {
     for warning in &parsed.warnings {
-        telemetry::warn_at_start(&format!("configuration: {warning}"));
+        telemetry::warn_in_any_case(&format!("configuration: {warning}"));
     }
     let traces = Traces::start();
     let runtime = Runtime::new()?;
@@ -110,7 +110,8 @@ async fn run_server(
     doors.acme.take().map(|acme| background.spawn(acme.run()));
     watch_health(config, &storage, &health, &mut background)?;
     if let Some(metrics) = &metrics {
-        tell(metrics, &doors, &health, place.is_exposed() && is_open(config))?;
+        metrics.tell_health(health.clone())?;
+        metrics.count_watched(&doors.watched)?;
         if let Some(notifications) = &notifications {
             metrics.count_notifications(notifications.counts())?;
         }
@@ -124,10 +125,12 @@ async fn run_server(
     }
     let service = AccessLogged::new(Gated::new(api, health), access_log.clone().map(AccessLog::new));
     let service = traced(service, traces);
-    let configured = Configured::new(path, parsed, doors.rules.clone());
+    let openness = Openness::new(&place, metrics);
+    let configured = Configured::new(path, parsed, doors.rules.clone()).telling(openness.clone());
     let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured, hangup));
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
     greet(config, &place);
+    openness.tell(config);
 
     let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
     let purging = purging.map(|purging| tokio::spawn(schedule::purge_uploads(registry, purging)));
@@ -213,13 +216,6 @@ fn metrics(config: &Config) -> prometheus::Result<Option<Arc<Metrics>>> {
     wanted.then(|| Metrics::new().map(Arc::new)).transpose()
 }
 
-/// Adds the numbers of what this server has.
-fn tell(metrics: &Metrics, doors: &Doors, health: &Health, is_open: bool) -> prometheus::Result<()> {
-    metrics.tell_open(is_open);
-    metrics.tell_health(health.clone())?;
-    metrics.count_watched(&doors.watched)
-}
-
 /// Begins to tell those who run the server how it does, if the configuration has a place for that.
 async fn debug(
     config: &Config,
@@ -263,29 +259,6 @@ fn greet(config: &Config, place: &Place) {
     let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
     let tls = config.http.tls.is_some();
     tracing::info!(storage, push, tls, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
-    if place.is_exposed() && is_open(config) {
-        let may = match (config.storage.read_only, config.storage.delete) {
-            (true, _) => "pull everything",
-            (false, false) => "pull and overwrite everything",
-            (false, true) => "pull, overwrite and delete everything",
-        };
-        telemetry::warn_at_start(&format!(
-            "ANYBODY who reaches {place} can {may}, for there is no login: \
-             listen on 127.0.0.1, or let only a proxy that asks for a login reach this server"
-        ));
-    }
-}
-
-/// Whether anybody gets in who can reach the server.
-fn is_open(config: &Config) -> bool {
-    let client_certificates = config.http.tls.as_ref().map(|tls| &tls.client_certificates);
-    let is_locked = matches!(client_certificates, Some(ClientCertificates::RequireAndVerify(_)));
-    let has_login = config.auth != AuthConfig::None;
-    !is_locked
-        && match &config.access {
-            None => !has_login,
-            Some(rules) => rules.lets_anybody(Action::Push),
-        }
 }
 
 /// Tells what is wrong before there is a log.

@@ -78,6 +78,33 @@ fn a_server_open_to_the_network_says_so() {
 }
 
 #[test]
+fn rules_that_open_a_server_to_the_network_are_told_when_they_begin_to_hold() {
+    let folder = folder();
+    let config = |actions: &str| {
+        format!(
+            "version: 0.1\nstorage: inmemory\n\
+             http: {{addr: ':0', debug: {{addr: '127.0.0.1:0', prometheus: {{enabled: true}}}}}}\n\
+             access: {{rules: [{{who: [anyone], repositories: ['**'], actions: {actions}}}]}}\n"
+        )
+    };
+    let mut server = Program::in_folder(&folder).args(&["serve"]).config(&config("[pull]")).serve();
+    let debug = crate::debug::address(&server);
+    let is_open = || {
+        let numbers = String::from_utf8(request(&debug, "GET /metrics", &[], b"").body).unwrap();
+        numbers.contains("\nregistry_open_without_login 1\n")
+    };
+    let mut change = |actions: &str| {
+        std::fs::write(folder.path().join("config.yml"), config(actions)).unwrap();
+        server.signal(rustix::process::Signal::HUP);
+        server.wait_for("the rules of access were read again");
+        server.told.iter().filter(|line| line.contains("ANYBODY who reaches")).count()
+    };
+    assert!(!is_open());
+    assert_eq!((change("[pull, push]"), is_open()), (1, true));
+    assert_eq!((change("[pull]"), is_open()), (1, false));
+}
+
+#[test]
 fn what_a_start_has_to_say_is_said_where_the_log_has_errors_alone() {
     let folder = folder();
     let config = "version: 0.1\nlog: {level: error}\nstorage: inmemory\nhttp: {addr: ':0'}\nredis: {a: b}\n\

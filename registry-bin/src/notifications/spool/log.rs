@@ -3,7 +3,7 @@
 //! ```text
 //! 00000000000000000000.events  the events from number 0 on, each with its checksum
 //! 00000000000000000512.events  those from number 512 on
-//! position                     the number of the first event that is not delivered, with its checksum
+//! position                     where the first event begins that is not delivered
 //! ```
 //!
 //! A process begins a file of its own and never writes to one that it found, so a torn end stays an end. Whatever moment
@@ -14,15 +14,12 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use registry_core::{Algorithm, Digest};
-
+use super::position::Position;
 use super::record;
-use super::segment::{MAX_NUMBER, Segment};
+use super::segment::Segment;
 
 /// A file with more than this gets no further event.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
-
-const POSITION: &str = "position";
 
 /// The events of a folder.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub(super) struct Log {
     /// Whether a file was begun that the folder may forget in a power cut.
     has_new_file: bool,
     /// The number of the first event that is not delivered.
-    position: u64,
+    number: u64,
     /// Where that begins in the first segment.
     offset: u64,
     /// The number of the next event that is added.
@@ -43,42 +40,32 @@ pub(super) struct Log {
     lost: u64,
 }
 
-/// A position with a checksum. One that was changed by whatever counts as none: rather twice than never.
-pub(super) fn position_text(position: u64) -> String {
-    let number = position.to_string();
-    format!("{number} {}\n", Digest::of(Algorithm::Sha256, number.as_bytes()).hex())
-}
-
-fn read_position(text: &str) -> Option<u64> {
-    let position = text.split(' ').next()?.parse().ok().filter(|position| *position <= MAX_NUMBER)?;
-    (position_text(position) == text).then_some(position)
-}
-
 impl Log {
     /// Opens a folder, and makes it if need be. Reads all that is there.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // Without a position, what is there counts as not delivered: rather twice than never.
-        let position = fs::read_to_string(folder.join(POSITION)).ok();
-        let position = position.and_then(|text| read_position(&text)).unwrap_or(0);
+        let position = Position::read(folder).unwrap_or_default();
         let mut found = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if let Some((segment, before)) = Segment::scan(&path, position)? {
-                if segment.end > position.max(segment.first) {
-                    found.push((segment, before));
-                } else {
-                    fs::remove_file(&path)?;
-                }
+            let Some(segment) = Segment::scan(&path, position)? else { continue };
+            if segment.is_behind(position) {
+                found.push(segment);
+            } else {
+                fs::remove_file(&path)?;
             }
         }
-        found.sort_by_key(|(segment, _)| segment.first);
-        let offset = found.first().map_or(0, |(_, before)| *before);
-        let segments: VecDeque<_> = found.into_iter().map(|(segment, _)| segment).collect();
-        let position = segments.front().map_or(position, |first| position.max(first.first));
-        let next = segments.back().map_or(position, |last| last.end);
+        found.sort_by_key(|segment| segment.first);
+        let segments = VecDeque::from(found);
+        let (number, offset) = match segments.front() {
+            Some(first) if first.first != position.file => (first.first, 0),
+            Some(_) => (position.number, position.offset),
+            None => (position.number, 0),
+        };
+        let next = segments.back().map_or(number, |last| last.end);
         let folder = folder.to_owned();
-        Ok(Self { folder, segments, writing: None, has_new_file: false, position, offset, next, lost: 0 })
+        Ok(Self { folder, segments, writing: None, has_new_file: false, number, offset, next, lost: 0 })
     }
 
     /// How many events were given up, as what holds them is damaged. Several that cannot be told apart count as one.
@@ -89,7 +76,7 @@ impl Log {
     /// How many events are not delivered.
     pub(super) fn events(&self) -> u64 {
         let all: u64 = self.segments.iter().map(|segment| segment.end - segment.first).sum();
-        let delivered = self.segments.front().map_or(0, |first| self.position.saturating_sub(first.first));
+        let delivered = self.segments.front().map_or(0, |first| self.number.saturating_sub(first.first));
         all - delivered
     }
 
@@ -144,7 +131,7 @@ impl Log {
         loop {
             self.drop_delivered();
             let Some(segment) = self.segments.front() else { return Ok(None) };
-            if self.position == segment.end {
+            if self.number == segment.end {
                 return Ok(None);
             }
             match segment.read(&self.folder, self.offset) {
@@ -156,14 +143,14 @@ impl Log {
                     } else {
                         segment.gap(&self.folder, self.offset)?
                     };
-                    let lost = if gap.is_some() { 1 } else { segment.end - self.position };
+                    let lost = if gap.is_some() { 1 } else { segment.end - self.number };
                     tracing::error!(path = %path.display(), %error, lost, "notifications are lost: their file is damaged");
                     self.lost += lost;
                     if let Some(bytes) = gap {
-                        (self.position, self.offset) = (self.position + 1, self.offset + bytes);
+                        (self.number, self.offset) = (self.number + 1, self.offset + bytes);
                         continue;
                     }
-                    (self.position, self.offset) = (segment.end, segment.bytes);
+                    (self.number, self.offset) = (segment.end, segment.bytes);
                     if self.segments.len() == 1 {
                         self.writing = None;
                     }
@@ -175,21 +162,18 @@ impl Log {
 
     /// Notes that the first event, which is `notice`, is delivered.
     pub(super) fn done(&mut self, notice: &[u8]) -> io::Result<()> {
-        self.position += 1;
+        self.number += 1;
         self.offset += record::bytes_of(notice);
         self.drop_delivered();
-        // A process that dies in between finds the old position.
-        let path = self.folder.join(POSITION);
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, position_text(self.position))?;
-        fs::rename(&fresh, &path)
+        let file = self.segments.front().map_or(self.number, |first| first.first);
+        Position { number: self.number, file, offset: self.offset }.write(&self.folder)
     }
 
     /// Removes the files that are delivered as a whole and get nothing further.
     fn drop_delivered(&mut self) {
         while let Some(first) = self.segments.front() {
             let grows = self.segments.len() == 1 && self.writing.is_some();
-            if self.position < first.end || (grows && first.bytes < SEGMENT_BYTES) {
+            if self.number < first.end || (grows && first.bytes < SEGMENT_BYTES) {
                 return;
             }
             if let Err(error) = fs::remove_file(first.path(&self.folder))
@@ -202,7 +186,7 @@ impl Log {
                 self.writing = None;
             }
             self.offset = 0;
-            self.position = self.segments.front().map_or(self.position, |first| self.position.max(first.first));
+            self.number = self.segments.front().map_or(self.number, |first| first.first);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an endpoint has yet to be told, in order: in the files of a folder, or in memory.
 
 mod log;
+mod position;
 mod record;
 mod segment;
 

@@ -55,6 +55,19 @@ pub(super) fn read(input: &mut impl BufRead) -> io::Result<Found> {
     Ok(if is_whole { Found::Whole(notice) } else { Found::Torn })
 }
 
+/// Where the next bytes are that may be what an event begins with.
+pub(super) fn find_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(HEAD_BYTES).position(|head| {
+        // The last is looked at first: there are few of it.
+        head.split_last().is_some_and(|(last, head)| *last == b'\n' && is_head(head))
+    })
+}
+
+/// Whether this is what an event begins with, up to the line feed.
+fn is_head(text: &[u8]) -> bool {
+    text.iter().enumerate().all(|(at, byte)| if at == 8 { *byte == b' ' } else { byte.is_ascii_hexdigit() })
+}
+
 /// So many bytes, or less if the file ends before.
 fn take(input: &mut impl BufRead, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

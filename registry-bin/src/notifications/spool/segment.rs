@@ -1,13 +1,12 @@
 //! One file of a log, named after the number of its first event.
 
+use std::cmp;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::position::{MAX_NUMBER, Position};
 use super::record::{self, Found};
-
-/// Numbers beyond this are none: they would come to an end.
-pub(super) const MAX_NUMBER: u64 = i64::MAX as u64;
 
 /// What the name of each file ends with.
 const SUFFIX: &str = ".events";
@@ -33,35 +32,41 @@ impl Segment {
         folder.join(format!("{:020}{SUFFIX}", self.first))
     }
 
-    /// Reads through a file, up to its end or to what was cut off there; `None` if it is not one of a log. What is damaged
-    /// before other events counts as one. Gives as well how many bytes the events before number `position` have.
-    pub(super) fn scan(path: &Path, position: u64) -> io::Result<Option<(Self, u64)>> {
+    /// Whether it has events at `position` or behind it.
+    pub(super) fn is_behind(&self, position: Position) -> bool {
+        self.end > if self.first == position.file { position.number } else { self.first }
+    }
+
+    /// Reads through what is not delivered of a file, up to its end or to what was cut off there; `None` if it is not one
+    /// of a log. What is damaged before other events counts as one.
+    pub(super) fn scan(path: &Path, position: Position) -> io::Result<Option<Self>> {
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(SUFFIX));
-        let Some(first) = name.and_then(|number| number.parse().ok()) else { return Ok(None) };
+        let Some(first) = name.and_then(|number| number.parse::<u64>().ok()) else { return Ok(None) };
         if first > MAX_NUMBER || !path.is_file() {
             tracing::warn!(path = %path.display(), "this is no file of notifications, and is left alone");
             return Ok(None);
         }
+        let mut segment = match first.cmp(&position.file) {
+            cmp::Ordering::Less => return Ok(Some(Self::empty(first))),
+            cmp::Ordering::Equal => Self { first, end: position.number, bytes: position.offset },
+            cmp::Ordering::Greater => Self::empty(first),
+        };
         let mut input = BufReader::new(File::open(path)?);
-        let (mut segment, mut before) = (Self::empty(first), 0);
+        input.seek(SeekFrom::Start(segment.bytes))?;
         loop {
-            let bytes = match record::read(&mut input)? {
+            segment.bytes += match record::read(&mut input)? {
                 Found::Whole(notice) => record::bytes_of(&notice),
-                Found::End => return Ok(Some((segment, before))),
+                Found::End => return Ok(Some(segment)),
                 Found::Torn => {
                     let Some(bytes) = gap(path, segment.bytes)? else {
                         tracing::warn!(path = %path.display(), "a write of notifications was cut off; its end is ignored");
-                        return Ok(Some((segment, before)));
+                        return Ok(Some(segment));
                     };
                     tracing::error!(path = %path.display(), bytes, "notifications are damaged");
                     input.seek(SeekFrom::Start(segment.bytes + bytes))?;
                     bytes
                 }
             };
-            segment.bytes += bytes;
-            if segment.end < position {
-                before = segment.bytes;
-            }
             segment.end += 1;
         }
     }
@@ -92,9 +97,8 @@ fn gap(path: &Path, offset: u64) -> io::Result<Option<u64>> {
     file.seek(SeekFrom::Start(offset))?;
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
-    // Each begins behind a line feed.
     let mut from = 1;
-    while let Some(at) = rest.get(from - 1..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) {
+    while let Some(at) = rest.get(from..).and_then(record::find_head) {
         from += at;
         if matches!(record::read(&mut rest.get(from..).unwrap_or_default())?, Found::Whole(_)) {
             return Ok(Some(from as u64));

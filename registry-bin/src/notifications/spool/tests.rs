@@ -125,7 +125,7 @@ fn a_position_beyond_what_a_power_cut_left_is_where_it_goes_on() {
     let spool = open(folder.path());
     add(&spool, "one");
     drop(spool);
-    fs::write(folder.path().join("position"), log::position_text(7)).unwrap();
+    position::Position { number: 7, file: 0, offset: 700 }.write(folder.path()).unwrap();
     let spool = open(folder.path());
     assert_eq!(spool.pending(), 0);
     add(&spool, "two");
@@ -203,24 +203,27 @@ async fn who_waits_is_told() {
     assert_eq!(tokio::join!(waiting, adding), ("two".into(), 1));
 }
 
-/// What is damaged costs nothing else.
-#[test]
-fn around_what_is_damaged_everything_is_there() {
-    let folder = tempfile::tempdir().unwrap();
+/// Ten events in a file, and what the file has in it.
+fn ten(folder: &Path) -> (Vec<String>, PathBuf, Vec<u8>) {
     let notices: Vec<_> = (0..10).map(|number| format!("event\n{number}\n")).collect();
-    let spool = open(folder.path());
+    let spool = open(folder);
     for notice in &notices {
         add(&spool, notice);
     }
-    drop(spool);
-    let path = segments(folder.path()).remove(0);
+    let path = segments(folder).remove(0);
     let content = fs::read(&path).unwrap();
+    (notices, path, content)
+}
+
+/// What is damaged costs nothing else, whichever byte it is.
+#[test]
+fn around_what_is_damaged_everything_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (notices, path, content) = ten(folder.path());
     let length = content.len() / 10;
     for damaged in 0..9 {
-        for within in [0, 10, 80] {
-            for path in fs::read_dir(folder.path()).unwrap() {
-                fs::remove_file(path.unwrap().path()).unwrap();
-            }
+        for within in 0..length {
+            fs::remove_file(folder.path().join("position")).ok();
             let mut changed = content.clone();
             changed[damaged * length + within] ^= 0x20;
             fs::write(&path, changed).unwrap();
@@ -234,6 +237,61 @@ fn around_what_is_damaged_everything_is_there() {
     }
 }
 
+/// Several that are damaged side by side cannot be told apart.
+#[test]
+fn around_several_that_are_damaged_everything_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (notices, path, content) = ten(folder.path());
+    let length = content.len() / 10;
+    for range in [length * 2..length * 5, length * 2 + 5..length * 4 + 80, 0..length * 9, length * 3..length * 3 + 1] {
+        for filling in [0, b'\n', b'a'] {
+            fs::remove_file(folder.path().join("position")).ok();
+            let mut changed = content.clone();
+            changed[range.clone()].fill(filling);
+            fs::write(&path, changed).unwrap();
+            let left = [&notices[..range.start / length], &notices[range.end.div_ceil(length)..]].concat();
+            let spool = open(folder.path());
+            assert_eq!(spool.pending(), left.len() as u64 + 1, "{range:?} {filling}");
+            assert_eq!(deliver(&spool, left.len()), left, "{range:?} {filling}");
+            assert_eq!((spool.first().unwrap(), spool.pending(), spool.lost()), (None, 0, 1));
+        }
+    }
+}
+
+/// It is of no more use, so it must not cost what is.
+#[test]
+fn what_is_delivered_may_be_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (notices, path, content) = ten(folder.path());
+    let length = content.len() / 10;
+    assert_eq!(deliver(&open(folder.path()), 6), notices[..6]);
+    let position = fs::read(folder.path().join("position")).unwrap();
+    for range in [0..1, 0..length * 6, length..length * 3, length * 5..length * 6, length * 6 - 1..length * 6] {
+        let mut changed = content.clone();
+        changed[range.clone()].fill(0);
+        fs::write(&path, changed).unwrap();
+        fs::write(folder.path().join("position"), &position).unwrap();
+        let spool = open(folder.path());
+        assert_eq!((rest(&spool), spool.lost()), (notices[6..].to_vec(), 0), "{range:?}");
+    }
+}
+
+/// A file that has more in it than it was given changes no number of the next one.
+#[test]
+fn what_was_put_in_between_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (notices, path, mut content) = ten(folder.path());
+    add(&open(folder.path()), "the next file");
+    let length = content.len() / 10;
+    content.splice(length * 4..length * 4, *b"something");
+    fs::write(&path, content).unwrap();
+    let spool = open(folder.path());
+    assert_eq!((spool.pending(), deliver(&spool, 10)), (12, notices));
+    drop(spool);
+    let spool = open(folder.path());
+    assert_eq!((rest(&spool), spool.lost()), (vec!["the next file".to_owned()], 0));
+}
+
 #[test]
 fn a_position_that_is_damaged_is_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -245,13 +303,8 @@ fn a_position_that_is_damaged_is_none() {
     drop(spool);
     let position = folder.path().join("position");
     let good = fs::read_to_string(&position).unwrap();
-    for (text, expected) in [
-        (good.clone(), 2),
-        (good.replacen('1', "2", 1), 3),
-        ("18446744073709551615".into(), 3),
-        ("2\n".into(), 3),
-        (String::new(), 3),
-    ] {
+    for (text, expected) in [(good.clone(), 2), (good.replacen('1', "2", 1), 3), ("2\n".into(), 3), (String::new(), 3)]
+    {
         fs::write(&position, &text).unwrap();
         assert_eq!(open(folder.path()).pending(), expected, "{text}");
     }
