@@ -58,7 +58,7 @@ impl Lines {
     /// Adds a line, with what ends it.
     pub fn add(&self, line: Vec<u8>) {
         let bytes = line.len();
-        let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) <= WAITING_BYTES.saturating_sub(bytes);
+        let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= WAITING_BYTES;
         if !has_room || self.sender.try_send(Message::Line(line)).is_err() {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
