@@ -1,0 +1,5 @@
+//! The collector.
+
+mod run_id;
+
+pub use run_id::{ParseRunIdError, RunId};
