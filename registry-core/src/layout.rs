@@ -151,6 +151,11 @@ pub fn blob(digest: &Digest) -> Key {
     key(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
+/// The parent of all content of one algorithm, spread over directories named after the first byte of the hash.
+pub(crate) fn blobs(algorithm: Algorithm) -> Key {
+    key(format!("{ROOT}/blobs/{algorithm}"))
+}
+
 /// The directory of the repository called `name`, which has been parsed as one.
 pub(crate) fn repository_directory(name: &str) -> Key {
     key(format!("{ROOT}/repositories/{name}"))
@@ -174,6 +179,16 @@ pub fn layers(name: &RepositoryName) -> Key {
 #[must_use]
 pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
     repository(name, &format!("_layers/{}/link", path(digest)))
+}
+
+/// The parent of all of a repository's manifest links.
+pub(crate) fn all_revisions(name: &RepositoryName) -> Key {
+    repository(name, "_manifests/revisions")
+}
+
+/// The parent of a repository's index of referrers.
+pub(crate) fn all_referrers(name: &RepositoryName) -> Key {
+    repository(name, "_referrers")
 }
 
 /// The parent of a repository's manifest links of one algorithm.

@@ -22,33 +22,23 @@ const AGREED: usize = 2;
 /// Ends the name of a mark: the link that the copy beside it was taken of was deleted since.
 const DELETED: &str = ".deleted";
 
-/// The copies of one link, by run.
+/// The copies of one link, by run, and whether the link was deleted since. A mark of which the copy is gone stands for a
+/// link that was deleted.
 #[derive(Debug, Default)]
-pub(crate) struct RetiredCopies(BTreeMap<RunId, Taken>);
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Taken {
-    is_there: bool,
-    is_deleted: bool,
-}
+pub(crate) struct RetiredCopies(BTreeMap<RunId, bool>);
 
 impl RetiredCopies {
-    /// The runs whose copies are there, and whether the link was deleted since.
+    /// The runs that took a copy, and whether the link was deleted since.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RunId, bool)> {
-        self.0.iter().filter(|(_, copy)| copy.is_there).map(|(run, copy)| (*run, copy.is_deleted))
-    }
-
-    /// The runs of which only a mark is left.
-    pub(crate) fn lone_marks(&self) -> impl Iterator<Item = RunId> {
-        self.0.iter().filter(|(_, copy)| !copy.is_there).map(|(run, _)| *run)
+        self.0.iter().map(|(run, is_deleted)| (*run, *is_deleted))
     }
 
     /// Takes in a name of the directory of copies.
-    pub(crate) fn note(&mut self, name: &str) {
+    fn note(&mut self, name: &str) {
         let (run, is_mark) = name.strip_suffix(DELETED).map_or((name, false), |run| (run, true));
-        let Ok(run) = run.parse::<RunId>() else { return };
-        let copy = self.0.entry(run).or_default();
-        *(if is_mark { &mut copy.is_deleted } else { &mut copy.is_there }) = true;
+        if let Ok(run) = run.parse::<RunId>() {
+            *self.0.entry(run).or_default() |= is_mark;
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl<'a> Tags<'a> {
     }
 
     /// The link goes first: from then on the tag is gone, whatever happens to the rest.
-    async fn remove(&self, tag: &Tag) -> Result<(), Error> {
+    pub(crate) async fn remove(&self, tag: &Tag) -> Result<(), Error> {
         self.registry().delete(&layout::tag_current(self.name(), tag)).await?;
         match self.registry().storage().delete_all(&layout::tag(self.name(), tag)).await? {
             Deletion::Acked => Ok(()),

@@ -99,7 +99,7 @@ pub fn rules() -> &'static [Rule] {
             a_deleted_object_is_gone, deleting_nothing_is_fine, siblings_stay, a_tree_goes_and_its_siblings_stay,
             staged_bytes_go_with_the_tree, a_deleted_key_can_be_created_again;
         copying:
-            a_copy_has_the_content, what_is_not_there_is_not_copied, a_copy_replaces_another_size_only,
+            a_copy_has_the_content, what_is_not_there_is_not_copied, a_copy_replaces_nothing,
             a_copy_outlives_the_other_place, a_published_object_can_be_copied_and_deleted,
             a_directory_goes_when_it_is_empty;
         listing:

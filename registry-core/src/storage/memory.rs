@@ -127,8 +127,7 @@ impl Storage for Memory {
         let modified = self.clock.now();
         let mut state = lock(&self.state);
         let Some(Stored { content, .. }) = state.objects.get(&Place::of(from)).cloned() else { return Ok(None) };
-        let kept = state.objects.get(&Place::of(to)).filter(|object| object.content.len() == content.len());
-        if let Some(kept) = kept {
+        if let Some(kept) = state.objects.get(&Place::of(to)) {
             return Ok(Some(kept.metadata()));
         }
         let copied = Stored { content, modified };

@@ -98,8 +98,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Gives the content of `from` a second place, durably, and without passing its bytes through this process where
     /// the backend can; tells what lies at `to` then, or `None` if nothing lies at `from`.
     ///
-    /// What already lies at `to` with the same size is kept, anything of another size replaced. The two places are
-    /// independent: what happens to one does not change the other.
+    /// What already lies at `to` is kept, whatever it is, and is durable then too. The two places are independent: what
+    /// happens to one does not change the other.
     ///
     /// # Errors
     /// What the backend says; then `to` is as before, or as after.

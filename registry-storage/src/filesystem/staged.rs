@@ -219,7 +219,7 @@ impl Volume {
         }
     }
 
-    pub(super) fn has_size(&self, target: &Path, size: u64) -> io::Result<bool> {
+    fn has_size(&self, target: &Path, size: u64) -> io::Result<bool> {
         let found = present(self.sys.metadata(target))?;
         Ok(found.is_some_and(|found| found.is_file() && found.len() == size))
     }

@@ -15,6 +15,9 @@ const PIECE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Copies without the bytes passing through this process where the service can, as publishing does.
 pub(super) async fn copy(operator: &Operator, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
     let Some(found) = stat(operator, from).await? else { return Ok(None) };
+    if let Some(kept) = stat(operator, to).await? {
+        return Ok(Some(metadata(&kept)));
+    }
     let size = found.content_length();
     let copied = if size > ONE_REQUEST_BYTES && operator.info().capability().write_can_multi {
         copy_pieces(operator, path(from)?, size, to).await
@@ -31,9 +34,6 @@ pub(super) async fn copy(operator: &Operator, from: &Key, to: &Key) -> Result<Op
 }
 
 async fn copy_pieces(operator: &Operator, from: &str, size: u64, to: &Key) -> Result<(), Error> {
-    if stat(operator, to).await?.is_some_and(|there| there.content_length() == size) {
-        return Ok(());
-    }
     let mut writer =
         operator.writer_options(path(to)?, WriteOptions::default()).await.map_err(|error| error::of(to, error))?;
     let copied = write_pieces(&mut writer, from, size).await;

@@ -32,6 +32,19 @@ fn what_was_not_durable_is_made_so_before_it_is_copied() {
 }
 
 #[test]
+fn what_is_there_already_is_synced_all_the_same() {
+    let fixture = Fixture::new(SyncMode::Strict);
+    fixture.write(BLOB, "bytes", WriteOptions::default()).unwrap();
+    copy(&fixture, BLOB, ASIDE).unwrap();
+    fixture.watch.restart();
+    assert_eq!(copy(&fixture, BLOB, ASIDE).unwrap(), Some(5));
+    let calls = fixture.watch.changes();
+    for directory in [ASIDE_DIRECTORY, "docker/registry/v2/_gc/fossil/sha256", "docker/registry/v2/_gc"] {
+        at(&calls, Call::Sync, directory);
+    }
+}
+
+#[test]
 fn without_hard_links_the_bytes_are_copied_and_synced() {
     for error in [Errno::PERM, Errno::OPNOTSUPP, Errno::MLINK] {
         let fixture = Fixture::new(SyncMode::Strict);
@@ -44,6 +57,7 @@ fn without_hard_links_the_bytes_are_copied_and_synced() {
         assert!(at(&calls, Call::SyncData, ASIDE) < at(&calls, Call::Rename, ASIDE));
         assert_eq!(fixture.left_on_the_way(), 0);
         assert_eq!(copy(&fixture, BLOB, ASIDE).unwrap(), Some(5), "again");
+        assert_eq!(fixture.left_on_the_way(), 0);
         assert_eq!(copy(&fixture, UPLOAD, ASIDE).unwrap(), None);
     }
 }
