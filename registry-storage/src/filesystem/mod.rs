@@ -2,7 +2,7 @@
 //!
 //! # What lies on disk
 //! The object with key `a/b` is the file `ROOT/a/b`, byte for byte; there is nothing else but
-//! `docker/registry/v2/_tmp/` (files on their way) and `docker/registry/v2/_serving.lock`. Only regular files are
+//! `docker/registry/v2/_tmp/` (files on their way), `docker/registry/v2/_serving.lock` and `docker/registry/v2/_gc/lock`. Only regular files are
 //! objects: whatever else lies at a key reads as absent. Directories may be symbolic links, as long as all of the
 //! volume is on one filesystem, because objects come into place by `rename` and `link`. Permissions come from the
 //! umask of the process.
@@ -50,7 +50,7 @@ use registry_core::storage::{
 };
 use registry_core::{Blocking, TokioBlocking};
 
-pub use lock::{LockError, ServingLock};
+pub use lock::{CollectingLock, LockError, ServingLock};
 use staged::StagedFile;
 use sys::Sys;
 use volume::Volume;
