@@ -78,7 +78,9 @@ impl<'a> Blobs<'a> {
     /// # Errors
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn delete(&self, digest: &Digest) -> Result<(), Error> {
-        self.target(digest).await?;
+        let _order = self.0.lock_tags().await;
+        let target = self.registry().member(self.0.name(), Member::Layer, digest).await?;
+        target.ok_or(Error::BlobUnknown { digest: *digest })?;
         self.registry().delete_member(self.0.name(), Member::Layer, digest).await?;
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
         Ok(())
@@ -114,7 +116,7 @@ impl<'a> Blobs<'a> {
     /// The content behind a digest in this repository: usually the same digest, but other registries link the
     /// SHA-512 of a blob to its SHA-256.
     async fn target(&self, digest: &Digest) -> Result<Digest, Error> {
-        let target = self.registry().member(self.0.name(), Member::Layer, digest).await?;
+        let target = self.registry().promise_member(self.0, Member::Layer, digest).await?;
         target.ok_or(Error::BlobUnknown { digest: *digest })
     }
 

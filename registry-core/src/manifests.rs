@@ -67,26 +67,32 @@ impl<'a> Manifests<'a> {
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let digest = match reference {
-            Reference::Digest(digest) => *digest,
-            Reference::Tag(tag) => match self.registry().link(&layout::tag_current(self.name(), tag)).await? {
-                Some(digest) => digest,
+        let (registry, name) = (self.registry(), self.name());
+        let (digest, target) = match reference {
+            Reference::Digest(digest) => (*digest, registry.promise_member(self.0, Member::Revision, digest).await?),
+            Reference::Tag(tag) => match registry.link(&layout::tag_current(name, tag)).await? {
+                Some(digest) => (digest, registry.member(name, Member::Revision, &digest).await?),
                 None => return Ok(None),
             },
         };
-        let Some(target) = self.registry().member(self.name(), Member::Revision, &digest).await? else {
-            return Ok(None);
-        };
-        let Some(content) = self.stored(&target).await? else {
+        match target {
+            Some(target) => self.load(&digest, &target).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The manifest with this digest, whose bytes are those of `target`.
+    async fn load(&self, digest: &Digest, target: &Digest) -> Result<Option<Manifest>, Error> {
+        let Some(content) = self.stored(target).await? else {
             return Ok(None);
         };
         let (computed, content) = self.hash(target.algorithm(), content).await?;
-        if computed != target {
+        if computed != *target {
             tracing::error!(repository = %self.name(), %target, %computed, "a manifest is corrupt; it counts as absent");
             return Ok(None);
         }
         let media_type = document::stored_media_type(&content);
-        Ok(media_type.map(|media_type| Manifest { digest, media_type, content }))
+        Ok(media_type.map(|media_type| Manifest { digest: *digest, media_type, content }))
     }
 
     /// The bytes behind a digest, if they have the size of a manifest.
@@ -269,9 +275,10 @@ impl<'a> Manifests<'a> {
     /// What a manifest of this repository says, without telling anybody that it was read; `None` if it is not there,
     /// or is not of a kind that this registry understands.
     pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<(Document, Bytes)>, Error> {
-        let Some(Manifest { content, .. }) = self.find(&Reference::Digest(*digest)).await? else {
+        let Some(target) = self.registry().member(self.name(), Member::Revision, digest).await? else {
             return Ok(None);
         };
+        let Some(Manifest { content, .. }) = self.load(digest, &target).await? else { return Ok(None) };
         let document = self.parse(content.clone(), Document::parse_stored).await?;
         Ok(document.ok().map(|document| (document, content)))
     }

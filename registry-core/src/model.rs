@@ -268,12 +268,14 @@ async fn run(registry: &Registry, uploads: &mut Vec<(RepositoryName, UploadId)>,
 
 /// Takes away the links of blobs that no manifest needs, and content without links, however young; manifests stay.
 async fn collect(registry: &Registry) -> Result<(), Error> {
-    let mut options = GcOptions::default();
-    options.lease = Duration::ZERO;
-    options.max_condemned = None;
-    options.alone = true;
-    options.delete_untagged = true;
-    options.untagged_grace = Duration::from_hours(1000);
+    let options = GcOptions {
+        lease: Duration::ZERO,
+        max_condemned: None,
+        alone: true,
+        delete_untagged: true,
+        untagged_grace: Duration::from_hours(1000),
+        ..GcOptions::default()
+    };
     Collector::new(registry.clone(), options).run().await.map(drop)
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A collector never deletes a thing without a copy: of content a *fossil*, of a link a *retired* copy, both named
 //! after the run that took them. So whoever finds a place empty looks among the copies, and then at the place again,
-//! because a collector may have brought the thing back in between. Reading changes nothing. Writing does: who builds on
-//! a thing that only a copy has puts it back in its place first.
+//! because a collector may have brought the thing back in between. Who builds on a thing that only a copy has puts it
+//! back in its place first; and so does who tells a client of it, because the client may build on that.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use futures::stream::TryStreamExt as _;
 
 use crate::layout::{self, Member};
 use crate::storage::{Key, Metadata, WriteOptions};
-use crate::{Digest, Error, Registry, RepositoryName, RunId};
+use crate::{Digest, Error, Registry, Repository, RepositoryName, RunId};
 
 /// How often a thing that is being moved is looked for.
 const ROUNDS: usize = 4;
@@ -100,6 +100,35 @@ impl Registry {
             copies.note(&entry.name);
         }
         Ok(copies)
+    }
+
+    /// The same for a client, who may count on what it is told for as long as the quarantine takes: a link of which only
+    /// copies are left is put back, because the time of the copies may be nearly over.
+    pub(crate) async fn promise_member(
+        &self,
+        repository: &Repository,
+        member: Member,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let name = repository.name();
+        let link = layout::member_link(name, member, digest);
+        if let Some(target) = self.link(&link).await? {
+            return Ok(Some(target));
+        }
+        if self.member(name, member, digest).await?.is_none() {
+            return Ok(None);
+        }
+        // A delete may come in between, which nobody may undo.
+        let _order = repository.lock_tags().await;
+        let target = self.member(name, member, digest).await?;
+        if let Some(target) = &target
+            && !self.is_read_only()
+            && let Err(error) = self.write_link(&link, target).await
+        {
+            // It can be read all the same.
+            tracing::warn!(%link, error = &error as &dyn std::error::Error, "a link cannot be put back");
+        }
+        Ok(target)
     }
 
     /// Makes sure of a link that something is about to rely on, durably: it is in its place, or is put back there. A link

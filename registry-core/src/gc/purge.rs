@@ -26,7 +26,7 @@ impl Collector {
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let finished = history.finished.clone();
-        let mut left: Left = plan.runs_seen.iter().copied().filter(|run| !finished.contains(run)).collect();
+        let mut left: Left = std::mem::take(&mut plan.runs_left);
         for repository in std::mem::take(&mut plan.repositories) {
             for copy in &repository.copies {
                 let digest = plan.digests.digest(copy.id);
@@ -35,10 +35,6 @@ impl Collector {
             }
             plan.repositories.push(repository);
         }
-        let planned: BTreeSet<RunId> =
-            plan.repositories.iter().flat_map(|repository| &repository.copies).map(|copy| copy.run).collect();
-        // Copies that stay although their run is over: their repository is not understood.
-        left.extend(plan.runs_seen.iter().copied().filter(|run| !planned.contains(run)));
         for algorithm in Algorithm::ALL {
             let mut entries = names(self.registry(), layout::all_fossils(algorithm));
             while let Some(entry) = entries.try_next().await? {

@@ -30,8 +30,8 @@ pub(super) struct Plan {
     pub(super) blobs: Vec<Id>,
     present: IdSet,
     pub(super) repositories: Vec<Repository>,
-    /// The runs that took something away which is still there.
-    pub(super) runs_seen: BTreeSet<RunId>,
+    /// The runs of which links are left that are not purged now.
+    pub(super) runs_left: BTreeSet<RunId>,
 }
 
 /// What is to be done in one repository.
@@ -127,8 +127,9 @@ impl<'a> Scan<'a> {
         drop(verdict);
         self.plan.documents = documents;
         let planned = planned?;
-        let copies = members.revisions.copies.iter().chain(&members.layers.copies);
-        self.plan.runs_seen.extend(copies.map(|copy| copy.run));
+        let planned_runs = !planned.copies.is_empty();
+        let copies = members.revisions.copies.iter().chain(&members.layers.copies).map(|copy| copy.run);
+        self.plan.runs_left.extend(copies.filter(|run| !planned_runs || !self.finished.contains(run)));
         let is_idle = planned.retire.is_empty() && planned.copies.is_empty() && planned.dead_tags.is_empty();
         if !is_idle || planned.is_empty {
             self.plan.repositories.push(planned);
