@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::closure::{self, Certainty};
 use crate::document::{self, Document};
 use crate::layout::Member;
-use crate::storage::{Key, WriteOptions};
+use crate::storage::WriteOptions;
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
 use crate::{layout, storage};
 
@@ -69,7 +69,13 @@ impl<'a> Manifests<'a> {
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
         let (registry, name) = (self.registry(), self.name());
         let (digest, target) = match reference {
-            Reference::Digest(digest) => (*digest, registry.promise_member(self.0, Member::Revision, digest).await?),
+            Reference::Digest(digest) => {
+                let target = registry.promise_member(self.0, Member::Revision, digest).await?;
+                if let Some(target) = &target {
+                    registry.promise_content(target).await?;
+                }
+                (*digest, target)
+            }
             Reference::Tag(tag) => match registry.link(&layout::tag_current(name, tag)).await? {
                 Some(digest) => (digest, registry.member(name, Member::Revision, &digest).await?),
                 None => return Ok(None),
@@ -191,19 +197,22 @@ impl<'a> Manifests<'a> {
         Ok(self.registry().storage().write(&layout::blob(digest), content.clone(), WriteOptions::default()).await?)
     }
 
-    /// Announces the manifest, then makes sure of what it needs, then points the tags to it. In this order a
-    /// collector that runs at the same time either sees the announcement, or is seen by the check behind it.
+    /// Announces the manifest, then makes sure of its bytes and of what it needs, then points the tags to it. In this order
+    /// a collector that runs at the same time either sees the announcement, or is seen by the look behind it. The bytes come
+    /// first: a collector that does not find them cannot know what the manifest needs.
     async fn publish(&self, document: &Document, digest: &Digest, tags: &[Tag]) -> Result<(), Error> {
-        let link = layout::revision_link(self.name(), digest);
+        let (registry, name) = (self.registry(), self.name());
         // Distribution's collector gives up on a repository that has manifests and no `_layers`.
-        self.registry().storage().create_directory(&layout::layers(self.name())).await?;
+        registry.storage().create_directory(&layout::layers(name)).await?;
         for _ in 0..ROUNDS {
-            self.registry().write_link(&link, digest).await?;
+            registry.announce(name, Member::Revision, digest, digest).await?;
+            registry.hold_content(digest).await?.ok_or(Error::Contended)?;
             closure::check(self.0, document, Certainty::Durable).await?;
-            self.registry().hold_content(digest).await?.ok_or(Error::Contended)?;
+            self.0.referrers().hold(digest).await?;
             // A delete of the same manifest may have taken the link away, or a collector may do so now. What a collector
             // keeps of it does not count: the link itself must stand.
-            if self.reach(document, digest, &link, tags).await? && self.registry().link(&link).await?.is_some() {
+            let is_reached = self.reach(document, digest, tags).await?;
+            if is_reached && registry.is_announced(name, Member::Revision, digest).await? {
                 return Ok(());
             }
         }
@@ -212,9 +221,9 @@ impl<'a> Manifests<'a> {
 
     /// Makes an announced manifest reachable, by its subject and by tags, unless a delete has come in between. It comes
     /// either before or after a delete of the same manifest, never in its middle.
-    async fn reach(&self, document: &Document, digest: &Digest, link: &Key, tags: &[Tag]) -> Result<bool, Error> {
+    async fn reach(&self, document: &Document, digest: &Digest, tags: &[Tag]) -> Result<bool, Error> {
         let _order = self.0.lock_tags().await;
-        if self.registry().link(link).await?.is_none() {
+        if self.registry().link(&layout::revision_link(self.name(), digest)).await?.is_none() {
             return Ok(false);
         }
         if let Some(subject) = &document.subject {

@@ -102,8 +102,8 @@ impl Registry {
         Ok(copies)
     }
 
-    /// The same for a client, who may count on what it is told for as long as the quarantine takes: a link of which only
-    /// copies are left is put back, because the time of the copies may be nearly over.
+    /// The same for a client that only asks whether it is there, and may count on the answer for as long as the quarantine
+    /// takes: what only a collector's copies have is put back, because their time may be nearly over.
     pub(crate) async fn promise_member(
         &self,
         repository: &Repository,
@@ -123,12 +123,44 @@ impl Registry {
         let target = self.member(name, member, digest).await?;
         if let Some(target) = &target
             && !self.is_read_only()
-            && let Err(error) = self.write_link(&link, target).await
         {
-            // It can be read all the same.
-            tracing::warn!(%link, error = &error as &dyn std::error::Error, "a link cannot be put back");
+            self.announce(name, member, digest, target).await?;
         }
         Ok(target)
+    }
+
+    /// Writes a link, durably, also when it stands there already: its time tells that somebody counts on it. If it was
+    /// deleted before, that is over: what collectors keep of it is found again.
+    pub(crate) async fn announce(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        digest: &Digest,
+        target: &Digest,
+    ) -> Result<(), Error> {
+        self.write_link(&layout::member_link(name, member, digest), target).await?;
+        let place = layout::retired(name, member, digest);
+        for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
+            if is_deleted {
+                self.delete(&copy_and_mark(&place, &run).1).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a link is in its place, and no copy of it is marked as deleted: then it is found wherever a collector
+    /// moves it.
+    pub(crate) async fn is_announced(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        if self.link(&layout::member_link(name, member, digest)).await?.is_none() {
+            return Ok(false);
+        }
+        let copies = self.retired_copies(&layout::retired(name, member, digest)).await?;
+        Ok(copies.iter().all(|(_, is_deleted)| !is_deleted))
     }
 
     /// Makes sure of a link that something is about to rely on, durably: it is in its place, or is put back there. A link
@@ -150,7 +182,7 @@ impl Registry {
             match self.member(name, member, digest).await? {
                 None => return Ok(None),
                 // Written, not copied: its time tells collectors that somebody counts on it.
-                Some(target) => self.write_link(&link, &target).await?,
+                Some(target) => self.announce(name, member, digest, &target).await?,
             }
         }
         Err(Error::Contended)
@@ -213,6 +245,15 @@ impl Registry {
     /// Size and time of content, wherever it lies.
     pub(crate) async fn stat_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
         self.find_content(digest, |key| async move { Ok(self.storage().stat(&key).await?) }).await
+    }
+
+    /// The same for a client that may count on the answer: what only a fossil has is put back.
+    pub(crate) async fn promise_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
+        match self.storage().stat(&layout::blob(digest)).await? {
+            Some(found) => Ok(Some(found)),
+            None if self.is_read_only() => self.stat_content(digest).await,
+            None => self.hold_content(digest).await,
+        }
     }
 
     /// Makes sure of content that something is about to rely on, durably: it is in its place, or is put back there.
