@@ -29,6 +29,8 @@ pub(super) struct Plan {
     /// All content that there is.
     pub(super) blobs: Vec<Id>,
     present: IdSet,
+    /// What the observer was told of.
+    told: IdSet,
     pub(super) repositories: Vec<Repository>,
     /// The runs that took something away which is still there.
     pub(super) runs_seen: BTreeSet<RunId>,
@@ -176,7 +178,7 @@ impl<'a> Scan<'a> {
         let revisions = self.judge_revisions(name, members, verdict, is_blind).await?;
         retire.extend(revisions.into_iter().map(|id| (Member::Revision, id)));
         let retire = self.without_torn(name, members, retire).await?;
-        self.tell(name, members, verdict, &retire);
+        self.tell(name, members, verdict.documents(), &retire);
         let copies = if is_blind { Vec::new() } else { self.judge_copies(members, verdict) };
         let dead_tags = self.dead_tags(name, members).await?;
         let is_empty = members.tags.is_empty()
@@ -342,23 +344,29 @@ impl<'a> Scan<'a> {
         Ok(sound)
     }
 
-    fn tell(&self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
+    fn tell(&mut self, name: &RepositoryName, members: &Members, documents: &Documents, retire: &[(Member, Id)]) {
         if !self.collector.is_observed() {
             return;
         }
-        let digest = |id: Id| self.plan.digests.digest(id);
         let gone: HashSet<_> = retire.iter().copied().collect();
         for id in members.revisions.live.iter().filter(|id| !gone.contains(&(Member::Revision, **id))) {
-            self.collector.tell(Found::Manifest(name, &digest(*id)));
-        }
-        for id in verdict.needed().filter(|id| !members.revisions.is_live(*id)) {
-            self.collector.tell(Found::Blob(name, &digest(id)));
-        }
-        for (member, id) in retire {
-            match member {
-                Member::Revision => self.collector.tell(Found::GarbageManifest(name, &digest(*id))),
-                Member::Layer => self.collector.tell(Found::GarbageLayer(name, &digest(*id))),
+            self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(*id)));
+            self.plan.told.insert(*id);
+            let mut needs: Vec<Id> = documents.needs(members.revisions.target(*id)).iter().rev().copied().collect();
+            while let Some(need) = needs.pop() {
+                if self.plan.told.insert(need) {
+                    self.collector.tell(Found::Blob(name, &self.plan.digests.digest(need)));
+                    needs.extend(documents.needs(members.revisions.target(need)));
+                }
             }
+        }
+        let tags: Vec<Tag> = members.tags.iter().map(|(tag, _)| tag.clone()).collect();
+        for (member, id) in retire {
+            let digest = self.plan.digests.digest(*id);
+            self.collector.tell(match member {
+                Member::Revision => Found::GarbageManifest(name, &digest, &tags),
+                Member::Layer => Found::GarbageLayer(name, &digest),
+            });
         }
     }
 
