@@ -95,7 +95,7 @@ async fn run_server(
     // It would end the program while nobody listens for it.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, lock } =
+    let Assembled { registry, storage, notifications, folder } =
         assemble::registry(config, metrics.as_deref(), traces).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
@@ -146,7 +146,7 @@ async fn run_server(
     if access_log.is_some_and(|lines| !lines.finish()) {
         tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
-    Ok(lock)
+    Ok(folder.map(|(_, lock)| lock))
 }
 
 /// The same listener, with what connections begin with, and what it knows of those who connect.
