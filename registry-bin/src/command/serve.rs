@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tower::Service;
 
-use super::configuration;
+use super::{complain, configuration};
 use crate::access_log::{AccessLog, AccessLogged};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
@@ -259,14 +259,6 @@ fn greet(config: &Config, place: &Place) {
     let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
     let tls = config.http.tls.is_some();
     tracing::info!(storage, push, tls, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
-}
-
-/// Tells what is wrong before there is a log.
-fn complain(lines: &[String]) {
-    for line in lines {
-        // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{line}");
-    }
 }
 
 fn tell_end(cut: usize) {

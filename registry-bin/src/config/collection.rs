@@ -140,10 +140,7 @@ mod tests {
         assert!(!read("{lease: 1h}").unwrap().0.enabled);
         let (collection, warnings) = read("{interval: 1h}").unwrap();
         assert!(!collection.enabled && !collection.delete_untagged);
-        assert_eq!(
-            warnings,
-            ["storage.maintenance.garbagecollection.interval: has no effect: enabled is not true"]
-        );
+        assert_eq!(warnings, ["storage.maintenance.garbagecollection.interval: has no effect: enabled is not true"]);
         let without_file = parse(None, [], &mut |_| Ok(String::new())).unwrap().config.storage.garbage_collection;
         assert_eq!(without_file, GarbageCollection { enabled: true, ..GarbageCollection::default() });
     }

@@ -37,6 +37,7 @@
 mod digests;
 mod documents;
 mod history;
+mod hollow;
 mod members;
 mod options;
 mod prune;

@@ -118,13 +118,22 @@ impl<'a> Scan<'a> {
         tokio::task::consume_budget().await;
         let registry = self.registry();
         let mut look = Look { registry, name, digests: &mut self.plan.digests, report: &mut *self.report };
-        let members = look.members().await?;
-        self.collector.tell(Found::Repository(name));
+        let mut members = look.members().await?;
+        self.drop_hollow_revisions(name, &mut members).await?;
+        if !members.is_empty() {
+            self.collector.tell(Found::Repository(name));
+        }
         self.report.repositories += u64::from(!members.revisions.live.is_empty());
-        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let unreadable = self.load(name, &members).await?;
         let documents = std::mem::take(&mut self.plan.documents);
         let mut verdict = Verdict::new(&members, &documents);
+        let idle = members.layers.live.iter().copied().filter(|id| !verdict.is_needed(*id));
+        let hollow = self.hollow(name, Member::Layer, idle).await?;
+        if !hollow.is_empty() {
+            members.layers.live.retain(|id| !hollow.contains(id));
+            verdict = Verdict::new(&members, &documents);
+        }
+        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let planned = self.judge(name, &members, &mut verdict, &unreadable).await;
         drop(verdict);
         self.plan.documents = documents;
@@ -178,14 +187,10 @@ impl<'a> Scan<'a> {
         let revisions = self.judge_revisions(name, members, verdict, is_blind).await?;
         retire.extend(revisions.into_iter().map(|id| (Member::Revision, id)));
         let retire = self.without_torn(name, members, retire).await?;
-        self.tell(name, members, verdict.documents(), &retire);
+        self.tell(name, members, verdict, &retire);
         let copies = if is_blind { Vec::new() } else { self.judge_copies(members, verdict) };
         let dead_tags = self.dead_tags(name, members).await?;
-        let is_empty = members.tags.is_empty()
-            && [&members.revisions, &members.layers]
-                .iter()
-                .all(|links| links.live.is_empty() && links.copies.is_empty());
-        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty })
+        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty: members.is_empty() })
     }
 
     fn announce_manifests(&mut self, members: &Members, verdict: &Verdict<'_>) {
@@ -344,12 +349,14 @@ impl<'a> Scan<'a> {
         Ok(sound)
     }
 
-    fn tell(&mut self, name: &RepositoryName, members: &Members, documents: &Documents, retire: &[(Member, Id)]) {
+    fn tell(&mut self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
         if !self.collector.is_observed() {
             return;
         }
+        let documents = verdict.documents();
         let gone: HashSet<_> = retire.iter().copied().collect();
-        for id in members.revisions.live.iter().filter(|id| !gone.contains(&(Member::Revision, **id))) {
+        let is_kept = |id: Id| verdict.is_kept(id) && !gone.contains(&(Member::Revision, id));
+        for id in members.revisions.live.iter().filter(|id| is_kept(**id)) {
             self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(*id)));
             self.plan.told.insert(*id);
             let mut needs: Vec<Id> = documents.needs(members.revisions.target(*id)).iter().rev().copied().collect();
@@ -370,11 +377,11 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn registry(&self) -> &'a Registry {
+    pub(super) fn registry(&self) -> &'a Registry {
         self.collector.registry()
     }
 
-    fn options(&self) -> &'a GcOptions {
+    pub(super) fn options(&self) -> &'a GcOptions {
         self.collector.options()
     }
 }
