@@ -100,6 +100,25 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     Ok(Opened { registry, storage, others })
 }
 
+/// A registry beside whoever is at work there, for looking at it, and for what any client might do as well.
+///
+/// # Errors
+/// If there is nothing to open.
+pub async fn beside(config: &Config) -> Result<Registry, OpenError> {
+    let storage: Arc<dyn Storage> = match &config.storage.driver {
+        Driver::Filesystem { root, durability } => {
+            if !root.is_dir() {
+                return Err(OpenError::NoFolder(root.clone()));
+            }
+            Arc::new(assemble::filesystem(root, *durability, Ok).await?)
+        }
+        Driver::InMemory => return Err(OpenError::InMemory),
+        #[cfg(feature = "s3")]
+        Driver::S3(config) => Arc::new(assemble::bucket(config)?),
+    };
+    Ok(over(storage, config))
+}
+
 /// A registry that is only maintained.
 #[must_use]
 pub fn over(storage: Arc<dyn Storage>, config: &Config) -> Registry {

@@ -5,6 +5,7 @@ pub(crate) mod configuration;
 mod garbage_collect;
 mod health;
 mod htpasswd;
+mod quarantine;
 mod serve;
 
 use std::ffi::OsString;
@@ -39,6 +40,9 @@ enum Command {
     Check(ConfigurationArgument),
     /// Take away what nothing needs. A server may run meanwhile; without one everything is purged at once.
     GarbageCollect(garbage_collect::GarbageCollectArguments),
+    /// List what the collector took away, or put it back.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Ask a running server whether it is well; the exit code is 0 if it is, as a container's health check needs it.
     Health(health::HealthArguments),
     /// Print a line for a password file. The password comes from the terminal, or from standard input.
@@ -67,6 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(argument) => serve::run(argument.config),
         Command::Check(argument) => check::run(argument.config),
         Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+        Command::Quarantine(command) => quarantine::run(command),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }
