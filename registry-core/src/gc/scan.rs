@@ -355,11 +355,14 @@ impl<'a> Scan<'a> {
         }
         let documents = verdict.documents();
         let gone: HashSet<_> = retire.iter().copied().collect();
-        let is_kept = |id: Id| verdict.is_kept(id) && !gone.contains(&(Member::Revision, id));
-        for id in members.revisions.live.iter().filter(|id| is_kept(**id)) {
-            self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(*id)));
-            self.plan.told.insert(*id);
-            let mut needs: Vec<Id> = documents.needs(members.revisions.target(*id)).iter().rev().copied().collect();
+        // Where manifests without a tag go, one that another one names is no more than what that one needs.
+        let is_root = |id: Id| !self.options().delete_untagged || verdict.is_tagged(id) || !verdict.is_needed(id);
+        let is_kept = |id: Id| verdict.is_kept(id) && is_root(id) && !gone.contains(&(Member::Revision, id));
+        let kept: Vec<Id> = members.revisions.live.iter().copied().filter(|id| is_kept(*id)).collect();
+        for id in kept {
+            self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(id)));
+            self.plan.told.insert(id);
+            let mut needs: Vec<Id> = documents.needs(members.revisions.target(id)).iter().rev().copied().collect();
             while let Some(need) = needs.pop() {
                 if self.plan.told.insert(need) {
                     self.collector.tell(Found::Blob(name, &self.plan.digests.digest(need)));
