@@ -71,7 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(argument) => serve::run(argument.config),
         Command::Check(argument) => check::run(argument.config),
         Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
-        Command::Quarantine(command) => quarantine::run(command),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }

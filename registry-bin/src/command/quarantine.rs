@@ -63,8 +63,8 @@ enum QuarantineError {
 }
 
 /// Does it.
-pub(super) fn run(command: QuarantineCommand) -> ExitCode {
-    let path = match &command {
+pub(super) fn run(command: &QuarantineCommand) -> ExitCode {
+    let path = match command {
         QuarantineCommand::List { config, .. } => config.clone(),
         QuarantineCommand::Restore(arguments) => Some(arguments.config.clone()),
     };
@@ -76,7 +76,7 @@ pub(super) fn run(command: QuarantineCommand) -> ExitCode {
         }
     };
     let ended = telemetry::install(&config.log).and_then(|log| {
-        let ended = start(&command, &config);
+        let ended = start(command, &config);
         // Where nobody reads the end of the log there is nobody to tell.
         let _ = log.finish();
         ended
@@ -168,11 +168,10 @@ async fn restore(registry: &Registry, arguments: &RestoreArguments) -> Result<()
             (true, _) => links += 1,
         }
     }
-    let mut lines = vec![format!("restored: {blobs} blobs, {links} links of manifests and layers")];
+    complain(&[format!("restored: {blobs} blobs, {links} links of manifests and layers")]);
     if blobs > 0 {
-        lines.push("a blob that no manifest needs is taken away again by the next run".to_owned());
+        complain(&["a blob that no manifest needs is taken away again by the next run".to_owned()]);
     }
-    complain(&lines);
     if lost > 0 { Err(QuarantineError::Some(lost)) } else { Ok(()) }
 }
 

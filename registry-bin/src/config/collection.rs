@@ -68,7 +68,7 @@ pub(super) fn read(maintenance: &mut Section<'_>, enabled: bool) -> GarbageColle
         quarantine: section.duration("quarantine").unwrap_or(defaults.quarantine),
         delete_untagged: section.boolean("deleteuntagged").unwrap_or(defaults.delete_untagged),
         untagged_grace: section.duration("untaggedgrace").unwrap_or(defaults.untagged_grace),
-        max_condemned: max_condemned(&mut section).unwrap_or(defaults.max_condemned),
+        max_condemned: max_condemned(&mut section, defaults.max_condemned),
     };
     if collection.interval.is_zero() {
         section.refuse("interval", "must be longer than nothing");
@@ -91,11 +91,11 @@ fn refuse_haste(section: &Section<'_>, collection: &GarbageCollection) {
 }
 
 /// 0 is none.
-fn max_condemned(section: &mut Section<'_>) -> Option<Option<u8>> {
+fn max_condemned(section: &mut Section<'_>, default: Option<u8>) -> Option<u8> {
     let percent = section.read("maxcondemned", "a number of percent, 0 to 100", |text| {
         text.strip_suffix('%').unwrap_or(text).parse::<u8>().ok().filter(|percent| *percent <= 100)
-    })?;
-    Some(Some(percent).filter(|percent| *percent > 0))
+    });
+    percent.or(default).filter(|percent| *percent > 0)
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub type Claim = Arc<OnceLock<CollectingLock>>;
 
 /// How soon after the start the first run begins.
 const FIRST: Duration = Duration::from_mins(1);
+/// How much of what is left alone is named.
+const NAMED: usize = 10;
 /// How far the clock may be off from what has passed.
 const JUMP: Duration = Duration::from_hours(1);
 
@@ -156,8 +158,11 @@ fn tell(report: &GcReport) {
              it go with --force"
         );
     }
-    if report.skipped_total > 0 {
-        tracing::warn!(count = report.skipped_total, "what is not understood was left alone");
+    for skipped in report.skipped.iter().take(NAMED) {
+        tracing::warn!(place = skipped.place, reason = skipped.reason, "the collector leaves something alone");
+    }
+    if report.skipped_total > NAMED as u64 {
+        tracing::warn!(count = report.skipped_total, "the collector leaves more alone than is named here");
     }
     if report.unresolved_runs > 0 {
         tracing::warn!(

@@ -173,6 +173,39 @@ fn what_cannot_be_collected_is_told() {
 }
 
 #[test]
+fn what_is_not_understood_is_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder, "");
+    push_image(&server, "team/app", "1", b"kept layer");
+    Repository { server: &server, name: "team/app" }.push(b"nobody's layer");
+    end(server);
+    let stray = folder.path().join("registry-data/docker/registry/v2/blobs/sha256/aa/stray");
+    std::fs::create_dir_all(&stray).unwrap();
+    let (_, log) = collected(&folder, "", &[]);
+    let named: Vec<_> = log.lines().filter(|line| line.contains("aa/stray")).collect();
+    assert_eq!(named.len(), 1, "{log}");
+    assert!(named[0].starts_with("left alone: docker/registry/v2/blobs/sha256/aa/stray: "), "{log}");
+    assert!(stray.exists());
+}
+
+#[test]
+fn abandoned_uploads_go_with_it_and_so_do_empty_repositories() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder, "");
+    Repository { server: &server, name: "team/app" }.start();
+    end(server);
+    let repository = folder.path().join("registry-data/docker/registry/v2/repositories/team/app");
+    let (_, log) = collected(&folder, "", &[]);
+    assert!(!log.contains("uploads") && repository.exists(), "a young one stays: {log}");
+    let hasty = "}, uploadpurging: {age: 1ns";
+    let (_, log) = collected(&folder, hasty, &["--dry-run"]);
+    assert!(log.contains("would be taken away: 1 abandoned uploads") && repository.exists(), "{log}");
+    let (_, log) = collected(&folder, hasty, &[]);
+    assert!(log.contains("taken away: 1 abandoned uploads, 1 empty repositories"), "{log}");
+    assert!(!repository.exists());
+}
+
+#[test]
 fn a_server_does_not_start_while_everything_goes() {
     let folder = tempfile::tempdir().unwrap();
     let other = Filesystem::builder(folder.path().join("registry-data")).open().unwrap();
@@ -274,8 +307,8 @@ fn the_server_collects_by_the_clock() {
     let mut server = serve(&folder, "enabled: true, interval: 300ms, lease: 1ms, quarantine: 1ms");
     let kept = push_image(&server, "team/app", "1", b"kept layer");
     let lone = Repository { server: &server, name: "team/app" }.push(b"nobody's layer");
-    let line = server.wait_for("purged_blobs=1");
-    assert!(line.contains("garbage was collected") && line.contains("purged_bytes=14"), "{line}");
+    let told = server.wait_for("purged_blobs=1");
+    assert!(told.contains("garbage was collected") && told.contains("purged_bytes=14"), "{told}");
     assert!(!blob_file(&folder, &lone).exists());
     assert_eq!(Repository { server: &server, name: "team/app" }.pull(&kept), b"kept layer");
     // It holds the claim, so nobody else collects.

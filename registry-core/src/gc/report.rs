@@ -187,7 +187,8 @@ impl GcReport {
     pub(super) fn skip(&mut self, place: &impl ToString, reason: &'static str) {
         self.skipped_total += 1;
         let place = place.to_string();
-        tracing::warn!(%place, reason, "the collector leaves something alone");
+        // Whoever runs the collector tells it from the report; a run that follows would say the same once more.
+        tracing::debug!(%place, reason, "the collector leaves something alone");
         if self.skipped.len() < LISTED {
             self.skipped.push(Skipped { place, reason });
         }

@@ -69,7 +69,7 @@ impl Registry {
     pub fn quarantined(&self) -> BoxStream<'_, Result<Quarantined, Error>> {
         let content = stream::iter(Algorithm::ALL).flat_map(move |algorithm| {
             names(self, layout::all_fossils(algorithm))
-                .map_ok(move |entry| self.content_copies(algorithm, entry.name))
+                .map_ok(move |entry| self.content_copies(algorithm, &entry.name))
                 .try_flatten()
         });
         let links = self
@@ -85,8 +85,8 @@ impl Registry {
         content.chain(links).boxed()
     }
 
-    fn content_copies(&self, algorithm: Algorithm, name: String) -> BoxStream<'_, Result<Quarantined, Error>> {
-        let Ok(digest) = Digest::from_parts(algorithm, &name) else { return stream::empty().boxed() };
+    fn content_copies(&self, algorithm: Algorithm, name: &str) -> BoxStream<'_, Result<Quarantined, Error>> {
+        let Ok(digest) = Digest::from_parts(algorithm, name) else { return stream::empty().boxed() };
         let found = async move {
             let mut found = Vec::new();
             for run in self.fossils(&digest).await? {

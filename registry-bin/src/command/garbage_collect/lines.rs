@@ -63,7 +63,7 @@ impl Lines {
             _ if state.is_later => {}
             Found::Repository(repository) => self.print(repository),
             Found::Manifest(repository, digest) => {
-                self.print(&format_args!("{repository}: marking manifest {digest} "))
+                self.print(&format_args!("{repository}: marking manifest {digest} "));
             }
             Found::Blob(repository, digest) => self.print(&format_args!("{repository}: marking blob {digest}")),
             _ => {}

@@ -25,8 +25,7 @@ pub(super) fn of(report: &GcReport, uploads: usize) -> Vec<String> {
         lines.push(format!("{would}taken away: {}", gone.join(", ")));
     }
     if report.restored + report.restored_links > 0 {
-        let (blobs, links) = (report.restored, report.restored_links);
-        lines.push(format!("{would}brought back: {blobs} blobs, {links} links"));
+        lines.push(format!("{would}brought back: {} blobs, {} links", report.restored, report.restored_links));
     }
     if let Some(brake) = report.braked {
         let (condemned, blobs, percent) = (brake.condemned, brake.blobs, brake.max_percent);
@@ -34,8 +33,10 @@ pub(super) fn of(report: &GcReport, uploads: usize) -> Vec<String> {
             "{condemned} of {blobs} blobs are more than {percent} %: it would be refused without --force"
         ));
     }
-    if report.skipped_total > 0 {
-        lines.push(format!("left alone, as it is not understood: {} (the log names it)", report.skipped_total));
+    lines.extend(report.skipped.iter().map(|skipped| format!("left alone: {}: {}", skipped.place, skipped.reason)));
+    let unnamed = report.skipped_total.saturating_sub(report.skipped.len() as u64);
+    if unnamed > 0 {
+        lines.push(format!("left alone: {unnamed} more"));
     }
     if report.unresolved_runs > 0 {
         lines.push(format!("runs whose end is not known, so that what they took stays: {}", report.unresolved_runs));
