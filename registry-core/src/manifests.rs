@@ -275,7 +275,7 @@ impl<'a> Manifests<'a> {
     }
 
     /// What a stored manifest refers to, if it can be read.
-    async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
+    pub(crate) async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
         let Some(content) = self.stored(digest).await? else { return Ok(None) };
         let document = self.parse(content, Document::parse_stored).await?;
         Ok(document.ok().and_then(|document| document.subject))

@@ -25,6 +25,14 @@ pub(super) struct Members {
     pub(super) layers: Links,
 }
 
+impl Members {
+    /// Whether nothing is there, nor among the copies.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_empty = |links: &Links| links.live.is_empty() && links.copies.is_empty();
+        self.tags.is_empty() && is_empty(&self.revisions) && is_empty(&self.layers)
+    }
+}
+
 /// The links of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Links {

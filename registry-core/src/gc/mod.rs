@@ -37,11 +37,13 @@
 mod digests;
 mod documents;
 mod history;
+mod hollow;
 mod members;
 mod options;
 mod prune;
 mod purge;
 mod report;
+mod restore;
 mod retire;
 mod run_id;
 mod scan;
@@ -57,6 +59,7 @@ use scan::{Plan, Scan};
 
 pub use options::GcOptions;
 pub use report::{Amount, Brake, Found, GcObserver, GcReport, Skipped};
+pub use restore::{Quarantine, Quarantined};
 pub use run_id::{ParseRunIdError, RunId};
 
 /// Takes away what nothing needs, and purges what earlier runs took away.

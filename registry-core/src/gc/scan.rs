@@ -29,6 +29,8 @@ pub(super) struct Plan {
     /// All content that there is.
     pub(super) blobs: Vec<Id>,
     present: IdSet,
+    /// What the observer was told of.
+    told: IdSet,
     pub(super) repositories: Vec<Repository>,
     /// The runs of which links are left that are not purged now.
     pub(super) runs_left: BTreeSet<RunId>,
@@ -116,13 +118,22 @@ impl<'a> Scan<'a> {
         tokio::task::consume_budget().await;
         let registry = self.registry();
         let mut look = Look { registry, name, digests: &mut self.plan.digests, report: &mut *self.report };
-        let members = look.members().await?;
-        self.collector.tell(Found::Repository(name));
+        let mut members = look.members().await?;
+        self.drop_hollow_revisions(name, &mut members).await?;
+        if !members.is_empty() {
+            self.collector.tell(Found::Repository(name));
+        }
         self.report.repositories += u64::from(!members.revisions.live.is_empty());
-        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let unreadable = self.load(name, &members).await?;
         let documents = std::mem::take(&mut self.plan.documents);
         let mut verdict = Verdict::new(&members, &documents);
+        let idle = members.layers.live.iter().copied().filter(|id| !verdict.is_needed(*id));
+        let hollow = self.hollow(name, Member::Layer, idle).await?;
+        if !hollow.is_empty() {
+            members.layers.live.retain(|id| !hollow.contains(id));
+            verdict = Verdict::new(&members, &documents);
+        }
+        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let planned = self.judge(name, &members, &mut verdict, &unreadable).await;
         drop(verdict);
         self.plan.documents = documents;
@@ -180,11 +191,7 @@ impl<'a> Scan<'a> {
         self.tell(name, members, verdict, &retire);
         let copies = if is_blind { Vec::new() } else { self.judge_copies(members, verdict) };
         let dead_tags = self.dead_tags(name, members).await?;
-        let is_empty = members.tags.is_empty()
-            && [&members.revisions, &members.layers]
-                .iter()
-                .all(|links| links.live.is_empty() && links.copies.is_empty());
-        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty })
+        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty: members.is_empty() })
     }
 
     fn announce_manifests(&mut self, members: &Members, verdict: &Verdict<'_>) {
@@ -343,31 +350,42 @@ impl<'a> Scan<'a> {
         Ok(sound)
     }
 
-    fn tell(&self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
+    fn tell(&mut self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
         if !self.collector.is_observed() {
             return;
         }
-        let digest = |id: Id| self.plan.digests.digest(id);
+        let documents = verdict.documents();
         let gone: HashSet<_> = retire.iter().copied().collect();
-        for id in members.revisions.live.iter().filter(|id| !gone.contains(&(Member::Revision, **id))) {
-            self.collector.tell(Found::Manifest(name, &digest(*id)));
-        }
-        for id in verdict.needed().filter(|id| !members.revisions.is_live(*id)) {
-            self.collector.tell(Found::Blob(name, &digest(id)));
-        }
-        for (member, id) in retire {
-            match member {
-                Member::Revision => self.collector.tell(Found::GarbageManifest(name, &digest(*id))),
-                Member::Layer => self.collector.tell(Found::GarbageLayer(name, &digest(*id))),
+        // Where manifests without a tag go, one that another one names is no more than what that one needs.
+        let is_root = |id: Id| !self.options().delete_untagged || verdict.is_tagged(id) || !verdict.is_needed(id);
+        let is_kept = |id: Id| verdict.is_kept(id) && is_root(id) && !gone.contains(&(Member::Revision, id));
+        let kept: Vec<Id> = members.revisions.live.iter().copied().filter(|id| is_kept(*id)).collect();
+        for id in kept {
+            self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(id)));
+            self.plan.told.insert(id);
+            let mut needs: Vec<Id> = documents.needs(members.revisions.target(id)).iter().rev().copied().collect();
+            while let Some(need) = needs.pop() {
+                if self.plan.told.insert(need) {
+                    self.collector.tell(Found::Blob(name, &self.plan.digests.digest(need)));
+                    needs.extend(documents.needs(members.revisions.target(need)));
+                }
             }
+        }
+        let tags: Vec<Tag> = members.tags.iter().map(|(tag, _)| tag.clone()).collect();
+        for (member, id) in retire {
+            let digest = self.plan.digests.digest(*id);
+            self.collector.tell(match member {
+                Member::Revision => Found::GarbageManifest(name, &digest, &tags),
+                Member::Layer => Found::GarbageLayer(name, &digest),
+            });
         }
     }
 
-    fn registry(&self) -> &'a Registry {
+    pub(super) fn registry(&self) -> &'a Registry {
         self.collector.registry()
     }
 
-    fn options(&self) -> &'a GcOptions {
+    pub(super) fn options(&self) -> &'a GcOptions {
         self.collector.options()
     }
 }

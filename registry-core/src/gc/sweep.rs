@@ -15,8 +15,6 @@ use crate::{Digest, Error, layout};
 /// Content that is to go, and how many bytes it has.
 pub(super) type Condemned = (Id, u64);
 
-/// So few may always go, however large their share.
-const ALWAYS: usize = 100;
 /// How many are taken away side by side.
 const CONCURRENCY: usize = 16;
 
@@ -37,11 +35,9 @@ impl Collector {
             .await
     }
 
-    /// Too much at once is more likely a mistake than garbage: a folder that was not mounted, a clock that jumped.
+    /// Whether too much would go.
     pub(super) fn brake(&self, condemned: usize, blobs: usize) -> Option<Brake> {
-        let max_percent = self.options().max_condemned?;
-        let is_too_much = condemned > ALWAYS && condemned as u128 * 100 > blobs as u128 * u128::from(max_percent);
-        is_too_much.then_some(Brake { condemned: condemned as u64, blobs: blobs as u64, max_percent })
+        Brake::on(condemned as u64, blobs as u64, self.options().max_condemned?)
     }
 
     /// Takes the condemned away: first the second place, then the first. Tells whether anything went.
