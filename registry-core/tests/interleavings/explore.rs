@@ -1,6 +1,6 @@
 //! Every order of the operations of a small program, and by chance many orders of a large one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use crate::chance::{Chance, Strategy};
@@ -70,12 +70,37 @@ struct Branch {
 /// The first schedule that breaks a rule.
 pub(crate) fn exhaust(program: Program) -> Result<Explored, Broken> {
     let prepared = prepare(program)?;
+    let mut first = None;
+    let explored = search(&prepared, |taken, what| {
+        first = Some(replay(&prepared, &taken, what));
+        false
+    });
+    first.map_or(Ok(explored), Err)
+}
+
+/// All that is wrong in any order.
+///
+/// # Errors
+/// If what comes before the tasks goes wrong already.
+pub(crate) fn faults(program: Program) -> Result<BTreeSet<String>, Broken> {
+    let prepared = prepare(program)?;
+    let mut faults = BTreeSet::new();
+    search(&prepared, |_, what| {
+        faults.insert(what);
+        true
+    });
+    Ok(faults)
+}
+
+/// Goes through every order; `broken` is told of those that break a rule, and whether to go on.
+fn search(prepared: &Prepared, mut broken: impl FnMut(Vec<usize>, String) -> bool) -> Explored {
     let (mut explored, mut seen, mut branches) = (Explored::default(), HashSet::new(), Vec::<Branch>::new());
     loop {
-        let mut run = Run::begin(&prepared, false);
-        if let Err(what) = descend(&mut run, &mut branches, &mut seen) {
-            let taken: Vec<usize> = branches.iter().map(|branch| branch.taken).collect();
-            return Err(replay(&prepared, &taken, what));
+        let mut run = Run::begin(prepared, false);
+        if let Err(what) = descend(&mut run, &mut branches, &mut seen)
+            && !broken(branches.iter().map(|branch| branch.taken).collect(), what)
+        {
+            break;
         }
         explored.add(&run);
         while branches.last().is_some_and(|branch| branch.taken + 1 == branch.of) {
@@ -85,7 +110,7 @@ pub(crate) fn exhaust(program: Program) -> Result<Explored, Broken> {
         last.taken += 1;
     }
     explored.states = seen.len() as u64;
-    Ok(explored)
+    explored
 }
 
 fn descend(run: &mut Run, branches: &mut Vec<Branch>, seen: &mut HashSet<u64>) -> Result<(), String> {
@@ -142,9 +167,6 @@ fn replay(prepared: &Prepared, taken: &[usize], what: String) -> Broken {
     for number in taken {
         let choices: Vec<Choice> = run.choices();
         let Some(choice) = choices.get(*number) else { break };
-        if let Choice::Go { task, .. } | Choice::Late { task, .. } = choice {
-            run.world.note(|| format!("    task {task} goes on"));
-        }
         again = run.take(*choice);
         if again.is_err() {
             break;

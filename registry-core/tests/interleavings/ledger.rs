@@ -5,7 +5,7 @@
 
 use std::hash::Hash;
 
-use crate::universe::{Item, ITEMS, MARKS, Mark, REPOS, Repo, Set, items};
+use crate::universe::{ITEMS, Item, MARKS, Mark, REPOS, Repo, Set, items};
 
 /// Stands for "no manifest" in a set of what a tag may read as.
 const ABSENT: Set = 1 << 31;
@@ -283,7 +283,8 @@ impl Ledger {
 
     /// A refused push has set no tag.
     fn refused(&mut self, flight: &Flight) {
-        if let (Some(mark), Some(item), true, false) = (flight.mark, flight.item, flight.widened, flight.tag_disturbed) {
+        if let (Some(mark), Some(item), true, false) = (flight.mark, flight.item, flight.widened, flight.tag_disturbed)
+        {
             self.repos[flight.repo.0].tags[mark.0] &= !item.bit();
         }
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::universe::{Item, ITEMS, MARKS, Mark, REPOS, Repo};
+use crate::universe::{ITEMS, Item, MARKS, Mark, REPOS, Repo};
 
 /// One object.
 #[derive(Debug, Clone)]

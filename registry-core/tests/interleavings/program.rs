@@ -1,5 +1,6 @@
 //! Programs: what lies in the storage before, and who does what then.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -51,9 +52,20 @@ pub(crate) enum Task {
 #[derive(Clone, Copy)]
 pub(crate) struct Collect(pub(crate) fn(Registry) -> BoxFuture<'static, Result<(), String>>);
 
-impl std::fmt::Debug for Collect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Collect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Collect")
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "before: {:?}", self.before)?;
+        for (number, task) in self.tasks.iter().enumerate() {
+            writeln!(f, "{number}: {task:?}")?;
+        }
+        let Self { ticks, tick_seconds, late, crashes, .. } = self;
+        writeln!(f, "{ticks} steps of {tick_seconds} s, {late} late deletes, {crashes} crashes")
     }
 }
 

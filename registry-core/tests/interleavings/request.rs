@@ -88,7 +88,8 @@ impl Client {
             if self.ask(Request::Head(repo, needed)).await == Some(Outcome::Done) {
                 continue;
             }
-            let push = if needed.is_manifest() { Request::Put(repo, needed, None) } else { Request::Push(repo, needed) };
+            let push =
+                if needed.is_manifest() { Request::Put(repo, needed, None) } else { Request::Push(repo, needed) };
             self.ask(push).await;
         }
         self.ask(Request::Put(repo, item, mark)).await;
@@ -112,9 +113,9 @@ impl Client {
             state.begin_anew((place, request));
             state.ledger.begin(self.task, kind, repo, item, mark, now);
         }
-        self.world.note(|| format!("task {}: {request:?} begins", self.task));
+        self.world.note(|| format!("{}: {request:?} begins", self.task));
         let outcome = outcome(self.answer(request).await);
-        self.world.note(|| format!("task {}: {request:?}: {outcome:?}", self.task));
+        self.world.note(|| format!("{}: {request:?}: {outcome:?}", self.task));
         let mut state = self.world.state();
         let now = state.seconds;
         state.dirty = true;

@@ -17,7 +17,7 @@ use crate::oracle;
 use crate::program::{Before, Program, Task};
 use crate::request::Client;
 use crate::storage::Scheduled;
-use crate::world::{Grant, Seams, State, Tally, Waiting, World};
+use crate::world::{Grant, Seams, State, Tally, World};
 
 /// What can happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,8 +164,7 @@ impl Run {
             }
         }
         let state = self.world.state();
-        let is_blocked =
-            |task: usize| self.tasks[task].is_some() && !state.waiting.iter().any(|waiting| waiting.task == task);
+        let is_blocked = |task: usize| self.tasks[task].is_some() && state.ready(task).next().is_none();
         self.blocked.retain(|task| is_blocked(*task));
         for task in 0..self.tasks.len() {
             if is_blocked(task) && !self.blocked.contains(&task) {
@@ -208,21 +207,23 @@ impl Run {
         if self.program.side_by_side {
             return None;
         }
-        let is_private = |waiting: &&Waiting| waiting.operation.key.as_str().contains("/_uploads/");
-        let waiting = state.waiting.iter().filter(|waiting| self.may_go(state, waiting.task)).find(is_private)?;
-        let first = state.waiting.iter().find(|other| other.task == waiting.task)?;
-        (first.ticket == waiting.ticket).then_some(Choice::Go { task: waiting.task, ticket: waiting.ticket })
+        let mut tasks = (0..self.tasks.len()).filter(|task| self.may_go(state, *task));
+        tasks.find_map(|task| {
+            let first = state.ready(task).next()?;
+            let is_private = first.operation.key.as_str().contains("/_uploads/");
+            is_private.then_some(Choice::Go { task, ticket: first.ticket })
+        })
     }
 
     /// Whether a task may go on now, rather than the one that went last.
     fn may_go(&self, state: &State, task: usize) -> bool {
         let Some(most) = self.program.preemptions else { return true };
-        let unfinished = self.last.filter(|last| state.waiting.iter().any(|waiting| waiting.task == *last));
+        let unfinished = self.last.filter(|last| state.ready(*last).next().is_some());
         self.preemptions < most || unfinished.is_none_or(|last| last == task)
     }
 
     fn choices_of(&self, state: &State, task: usize, choices: &mut Vec<Choice>) {
-        for waiting in state.waiting.iter().filter(|waiting| waiting.task == task) {
+        for waiting in state.ready(task) {
             choices.push(Choice::Go { task, ticket: waiting.ticket });
             let may_be_late = self.late > 0 && self.program.is_collector(task);
             if may_be_late && waiting.operation.kind == OperationKind::Delete {
@@ -273,7 +274,7 @@ impl Run {
 
     fn go(&mut self, task: usize, ticket: u64, grant: Grant) {
         let mut state = self.world.state();
-        if self.last.is_some_and(|last| last != task && state.waiting.iter().any(|waiting| waiting.task == last)) {
+        if self.last.is_some_and(|last| last != task && state.ready(last).next().is_some()) {
             self.preemptions += 1;
         }
         self.last = Some(task);
@@ -300,7 +301,7 @@ impl Run {
         let mut hasher = DefaultHasher::new();
         (state.mirror.hash(), state.seconds, &state.histories, &state.late, &state.ledger).hash(&mut hasher);
         for waiting in &state.waiting {
-            (waiting.task, &waiting.operation).hash(&mut hasher);
+            (waiting.task, &waiting.operation, waiting.granted).hash(&mut hasher);
         }
         for task in &self.tasks {
             task.is_some().hash(&mut hasher);

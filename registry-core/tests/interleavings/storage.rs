@@ -44,7 +44,8 @@ impl Scheduled {
     }
 
     fn answered<T: Answer>(&self, kind: OperationKind, key: &Key, answer: &Result<T, Error>) {
-        self.world.note(|| format!("{kind:?} {key}: {}", answer_text(answer)));
+        let task = self.world.state().current;
+        self.world.note(|| format!("    {task}: {kind:?} {key}: {}", answer_text(answer)));
         self.world.answered(kind, key, fingerprint(answer));
     }
 
@@ -52,10 +53,9 @@ impl Scheduled {
     async fn look(&self, key: &Key) {
         let there = self.inner.stat(key).await.ok().flatten();
         let content = self.inner.read(key, u64::MAX).await.ok().flatten();
-        let stored = there.zip(content).map(|(there, content)| Stored {
-            content,
-            modified: there.modified.unwrap_or(std::time::UNIX_EPOCH),
-        });
+        let stored = there
+            .zip(content)
+            .map(|(there, content)| Stored { content, modified: there.modified.unwrap_or(std::time::UNIX_EPOCH) });
         let mut state = self.world.state();
         state.dirty |= state.mirror.set(key.as_str(), stored);
     }

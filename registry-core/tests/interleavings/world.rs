@@ -23,7 +23,6 @@ pub(crate) struct State {
     pub(crate) current: usize,
     /// Operations that have not been let go, in the order in which they were reached.
     pub(crate) waiting: Vec<Waiting>,
-    granted: Option<(u64, Grant)>,
     tickets: u64,
     /// No operation waits: for what happens before and after the part that is scheduled.
     pub(crate) unscheduled: bool,
@@ -54,6 +53,8 @@ pub(crate) struct Waiting {
     pub(crate) ticket: u64,
     pub(crate) task: usize,
     pub(crate) operation: Operation,
+    /// It was let go, and its task has not come to it yet.
+    pub(crate) granted: Option<Grant>,
     waker: Waker,
 }
 
@@ -74,7 +75,7 @@ pub(crate) struct Tally {
 }
 
 /// How an operation is let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Grant {
     /// It takes effect now.
     Now,
@@ -142,10 +143,15 @@ impl State {
 
     /// Lets an operation go; whoever waits for it is woken.
     pub(crate) fn grant(&mut self, ticket: u64, grant: Grant) {
-        self.granted = Some((ticket, grant));
-        if let Some(waiting) = self.waiting.iter().find(|waiting| waiting.ticket == ticket) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket) {
+            waiting.granted = Some(grant);
             waiting.waker.wake_by_ref();
         }
+    }
+
+    /// The operations of a task that can be let go, in the order in which they were reached.
+    pub(crate) fn ready(&self, task: usize) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().filter(move |waiting| waiting.task == task && waiting.granted.is_none())
     }
 
     pub(crate) fn count(&mut self, outcome: Outcome) {
@@ -189,24 +195,25 @@ impl Future for Point<'_> {
             return Poll::Ready(Grant::Now);
         }
         if let Some(ticket) = self.ticket {
-            if let Some((_, grant)) = state.granted.take_if(|(granted, _)| *granted == ticket) {
-                state.waiting.retain(|waiting| waiting.ticket != ticket);
-                drop(state);
-                self.ticket = None;
-                return Poll::Ready(grant);
-            }
-            // A future that looks after several others is polled for each of them.
-            if let Some(waiting) = state.waiting.iter_mut().find(|waiting| waiting.ticket == ticket) {
-                waiting.waker.clone_from(context.waker());
-            }
-            return Poll::Pending;
+            let Some(at) = state.waiting.iter().position(|waiting| waiting.ticket == ticket) else {
+                return Poll::Pending;
+            };
+            // Whoever looks after several futures may poll one whose turn has not come.
+            let Some(grant) = state.waiting[at].granted else {
+                state.waiting[at].waker.clone_from(context.waker());
+                return Poll::Pending;
+            };
+            state.waiting.remove(at);
+            drop(state);
+            self.ticket = None;
+            return Poll::Ready(grant);
         }
         state.tickets += 1;
         let ticket = state.tickets;
         let task = state.current;
         let waker = context.waker().clone();
         if let Some(operation) = self.operation.take() {
-            state.waiting.push(Waiting { ticket, task, operation, waker });
+            state.waiting.push(Waiting { ticket, task, operation, granted: None, waker });
         }
         drop(state);
         self.ticket = Some(ticket);

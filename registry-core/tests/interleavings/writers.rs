@@ -20,12 +20,13 @@ fn two_pushes_of_one_blob() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn two_clients_ship_the_same_image() {
-    holds(
-        Program::new("two clients ship the same image")
-            .client([Ship(APP, IMAGE_A, Some(ONE))])
-            .client([Ship(APP, IMAGE_A, Some(ONE))]),
-    );
+    holds(Program::new("two clients ship the same image").client([Ship(APP, IMAGE_A, Some(ONE))]).client([Ship(
+        APP,
+        IMAGE_A,
+        Some(ONE),
+    )]));
 }
 
 #[test]
@@ -39,6 +40,7 @@ fn delete_by_digest_beside_put() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn delete_by_digest_beside_a_move_of_its_tag() {
     holds(
         Program::new("delete by digest beside a move of its tag")
@@ -92,6 +94,7 @@ fn a_tag_that_is_moved_and_deleted() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_promise_is_kept() {
     holds(
         Program::new("a promise is kept")
@@ -103,6 +106,7 @@ fn a_promise_is_kept() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn clients_that_go_away() {
     holds(
         Program::new("clients that go away")
