@@ -6,7 +6,7 @@ use std::env;
 
 use crate::chance::Chance;
 use crate::explore::{Explored, prepare, wander};
-use crate::program::Program;
+use crate::program::{Program, Task};
 use crate::request::Request;
 use crate::universe::{
     APP, CONFIG, IMAGE_A, IMAGE_AB, IMAGE_B, INDEX, Item, LAYER_A, LAYER_B, LIB, Mark, NEST, ONE, Repo, SIGNATURE, TWO,
@@ -21,6 +21,20 @@ const SCHEDULES: u64 = 400;
 #[test]
 fn clients_alone() {
     campaign("clients alone", clients);
+}
+
+#[test]
+fn clients_of_several_processes() {
+    campaign("clients of several processes", |chance| {
+        let mut program = clients(chance);
+        program.name = "clients of several processes, by chance".into();
+        for (number, task) in program.tasks.iter_mut().enumerate() {
+            if let Task::Client(process, _) = task {
+                *process = number;
+            }
+        }
+        program
+    });
 }
 
 fn number(variable: &str) -> Option<u64> {
