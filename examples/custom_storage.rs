@@ -62,6 +62,10 @@ impl<S: Storage> Storage for Metered<S> {
         self.inner.delete_all(prefix).await
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, storage::Error> {
+        self.inner.copy(from, to).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, storage::Error> {
         self.inner.list(prefix, after, limit).await
     }
@@ -77,6 +81,10 @@ impl<S: Storage> Storage for Metered<S> {
 
     async fn create_directory(&self, prefix: &Key) -> Result<(), storage::Error> {
         self.inner.create_directory(prefix).await
+    }
+
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, storage::Error> {
+        self.inner.remove_directory(prefix).await
     }
 
     async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, storage::Error> {

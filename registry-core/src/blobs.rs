@@ -2,6 +2,7 @@
 
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
+use crate::layout::Member;
 use crate::storage::{Body, Object};
 use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span, layout};
 
@@ -52,7 +53,7 @@ impl<'a> Blobs<'a> {
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn stat(&self, digest: &Digest) -> Result<BlobInfo, Error> {
         let target = self.target(digest).await?;
-        let metadata = self.registry().storage().stat(&layout::blob(&target)).await?;
+        let metadata = self.registry().stat_content(&target).await?;
         let size = metadata.ok_or(Error::BlobUnknown { digest: *digest })?.size;
         self.pulled(digest, size);
         Ok(BlobInfo { digest: *digest, size })
@@ -64,7 +65,8 @@ impl<'a> Blobs<'a> {
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn open(&self, digest: &Digest) -> Result<Blob, Error> {
         let target = self.target(digest).await?;
-        let object = self.registry().storage().open(&layout::blob(&target)).await?;
+        let storage = self.registry().storage();
+        let object = self.registry().find_content(&target, |key| async move { Ok(storage.open(&key).await?) }).await?;
         let object = object.ok_or(Error::BlobUnknown { digest: *digest })?;
         let info = BlobInfo { digest: *digest, size: object.metadata().size };
         self.pulled(digest, info.size);
@@ -77,7 +79,7 @@ impl<'a> Blobs<'a> {
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn delete(&self, digest: &Digest) -> Result<(), Error> {
         self.target(digest).await?;
-        self.registry().delete(&layout::layer_link(self.0.name(), digest)).await?;
+        self.registry().delete_member(self.0.name(), Member::Layer, digest).await?;
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
         Ok(())
     }
@@ -89,17 +91,16 @@ impl<'a> Blobs<'a> {
     /// If the storage fails.
     pub async fn mount(&self, digest: &Digest, from: &RepositoryName) -> Result<Option<BlobInfo>, Error> {
         let registry = self.registry();
-        let Some(target) = registry.link(&layout::layer_link(from, digest)).await? else {
+        let Some(target) = registry.member(from, Member::Layer, digest).await? else {
             return Ok(None);
         };
-        let blob = layout::blob(&target);
-        if registry.storage().stat(&blob).await?.is_none() {
+        if registry.stat_content(&target).await?.is_none() {
             return Ok(None);
         }
         let link = layout::layer_link(self.0.name(), digest);
         registry.write_link(&link, &target).await?;
         // Only what is still there now that the link announces it can be promised.
-        let Some(metadata) = registry.storage().confirm(&blob).await? else {
+        let Some(metadata) = registry.hold_content(&target).await? else {
             return Ok(None);
         };
         self.0.record(EventAction::Mount, |event| {
@@ -113,8 +114,8 @@ impl<'a> Blobs<'a> {
     /// The content behind a digest in this repository: usually the same digest, but other registries link the
     /// SHA-512 of a blob to its SHA-256.
     async fn target(&self, digest: &Digest) -> Result<Digest, Error> {
-        let link = self.registry().link(&layout::layer_link(self.0.name(), digest)).await?;
-        link.ok_or(Error::BlobUnknown { digest: *digest })
+        let target = self.registry().member(self.0.name(), Member::Layer, digest).await?;
+        target.ok_or(Error::BlobUnknown { digest: *digest })
     }
 
     fn pulled(self, digest: &Digest, size: u64) {
@@ -148,8 +149,8 @@ impl Registry {
             async move { Ok(is_visible.await.then_some(name)) }
         });
         let holders = seen.try_filter_map(move |name| async move {
-            let link = self.link(&layout::layer_link(&name, &digest)).await?;
-            Ok(link.map(|_| name))
+            let target = self.member(&name, Member::Layer, &digest).await?;
+            Ok(target.map(|_| name))
         });
         holders.boxed()
     }

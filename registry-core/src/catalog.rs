@@ -74,13 +74,32 @@ impl Registry {
     /// Every name under which something lies, behind `last`, depth first; many are no more than the parents of
     /// others.
     pub(crate) fn walk(&self, last: Option<&str>) -> BoxStream<'_, Result<RepositoryName, Error>> {
-        let walk = Walk { registry: self, levels: levels_behind(last) };
+        self.walk_in(directory, last)
+    }
+
+    /// The same below another root: `place` tells where what belongs to a name lies.
+    pub(crate) fn walk_in(
+        &self,
+        place: fn(&str) -> Key,
+        last: Option<&str>,
+    ) -> BoxStream<'_, Result<RepositoryName, Error>> {
+        let walk = Walk { registry: self, place, levels: levels_behind(last) };
         stream::try_unfold(walk, |mut walk| async move { Ok(walk.next().await?.map(|name| (name, walk))) }).boxed()
     }
 
     /// All entries below `prefix` with a name greater than `after`, page by page.
     pub(crate) fn entries(&self, prefix: Key, after: Option<String>) -> BoxStream<'_, Result<Entry, Error>> {
-        let level = Level { after, ..Level::new(String::new()) };
+        self.entries_in_pages(prefix, after, PAGE)
+    }
+
+    /// The same with so many entries in a page: larger ones need more memory, and fewer looks at the directory.
+    pub(crate) fn entries_in_pages(
+        &self,
+        prefix: Key,
+        after: Option<String>,
+        page: usize,
+    ) -> BoxStream<'_, Result<Entry, Error>> {
+        let level = Level { after, page, ..Level::new(String::new()) };
         stream::try_unfold((prefix, level), move |(prefix, mut level)| async move {
             let entry = level.next(self, &prefix).await?;
             Ok(entry.map(|entry| (entry, (prefix, level))))
@@ -92,6 +111,7 @@ impl Registry {
 /// Where a depth-first walk stands: one level for each component of the name it is at.
 struct Walk<'a> {
     registry: &'a Registry,
+    place: fn(&str) -> Key,
     levels: Vec<Level>,
 }
 
@@ -105,6 +125,8 @@ struct Level {
     listed: VecDeque<Entry>,
     /// Whether there are children behind those.
     more: bool,
+    /// How many children are listed at once.
+    page: usize,
 }
 
 /// Enough to make the cost of a listing small beside that of what is done with its entries.
@@ -112,12 +134,12 @@ const PAGE: usize = 1_000;
 
 impl Level {
     fn new(name: String) -> Self {
-        Self { name, after: None, listed: VecDeque::new(), more: true }
+        Self { name, after: None, listed: VecDeque::new(), more: true, page: PAGE }
     }
 
     async fn next(&mut self, registry: &Registry, key: &Key) -> Result<Option<Entry>, Error> {
         if self.listed.is_empty() && self.more {
-            let page = registry.storage().list(key, self.after.as_deref(), PAGE).await?;
+            let page = registry.storage().list(key, self.after.as_deref(), self.page).await?;
             self.more = page.more;
             self.after = page.entries.last().map(|entry| entry.name.clone()).or(self.after.take());
             self.listed = page.entries.into();
@@ -129,7 +151,7 @@ impl Level {
 impl Walk<'_> {
     async fn next(&mut self) -> Result<Option<RepositoryName>, Error> {
         while let Some(level) = self.levels.last_mut() {
-            let key = directory(&level.name);
+            let key = (self.place)(&level.name);
             let Some(entry) = level.next(self.registry, &key).await? else {
                 self.levels.pop();
                 continue;

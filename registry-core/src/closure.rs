@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::document::{Content, Descriptor, Document};
-use crate::storage::{self, Key};
-use crate::{Digest, Error, InvalidManifest, References, Repository, layout};
+use crate::layout::Member;
+use crate::{Digest, Error, InvalidManifest, References, Repository};
 
 /// How sure the answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,16 +129,14 @@ impl Closure<'_> {
 
     /// What a child needs in turn; `None` if it is not there.
     async fn child(&mut self, need: &Need) -> Result<Option<Vec<Need>>, Error> {
-        let Some(blob) = find(self.repository, need, self.certainty).await? else {
+        let Some(target) = find(self.repository, need, self.certainty).await? else {
             return Ok(None);
         };
-        let registry = self.repository.registry();
-        let document = match registry.storage().read(&blob, registry.limits().manifest_bytes).await {
-            Ok(Some(content)) => self.repository.manifests().parse(content, Document::parse_stored).await?.ok(),
-            Ok(None) => return Ok(None),
-            Err(storage::Error::TooLarge { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+        if need.size > self.repository.registry().limits().manifest_bytes {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(content) = self.repository.manifests().stored(&target).await? else { return Ok(None) };
+        let document = self.repository.manifests().parse(content, Document::parse_stored).await?;
         // What others stored before may break today's rules; then it names nothing that counts.
         document.map_or(Ok(Some(Vec::new())), |document| self.needs(&document).map(Some))
     }
@@ -154,25 +152,24 @@ impl Need {
     }
 }
 
-/// Where the bytes of what is needed lie; `None` if it is not there.
-async fn find(repository: &Repository, need: &Need, certainty: Certainty) -> Result<Option<Key>, Error> {
+/// The content of what is needed; `None` if it is not there. With certainty it is in its place, wherever a collector
+/// had put it.
+async fn find(repository: &Repository, need: &Need, certainty: Certainty) -> Result<Option<Digest>, Error> {
     let (registry, name, digest) = (repository.registry(), repository.name(), need.digest);
-    let link = if need.is_manifest { layout::revision_link(name, &digest) } else { layout::layer_link(name, &digest) };
-    let Some(target) = registry.link(&link).await? else {
-        return Ok(None);
+    let member = if need.is_manifest { Member::Revision } else { Member::Layer };
+    let target = match certainty {
+        Certainty::Present => registry.member(name, member, &digest).await?,
+        Certainty::Durable => registry.hold_member(name, member, &digest).await?,
     };
-    let blob = layout::blob(&target);
+    let Some(target) = target else { return Ok(None) };
     let metadata = match certainty {
-        Certainty::Present => registry.storage().stat(&blob).await?,
-        Certainty::Durable => match registry.storage().confirm(&link).await? {
-            Some(_) => registry.storage().confirm(&blob).await?,
-            None => None,
-        },
+        Certainty::Present => registry.stat_content(&target).await?,
+        Certainty::Durable => registry.hold_content(&target).await?,
     };
     match metadata {
         Some(metadata) if metadata.size != need.size => {
             Err(InvalidManifest::Size { digest, stated: need.size, stored: metadata.size }.into())
         }
-        found => Ok(found.map(|_| blob)),
+        found => Ok(found.map(|_| target)),
     }
 }

@@ -11,6 +11,11 @@
 //!   repositories/NAME/_uploads/UUID/state.json                ours: offset, hash state, owner
 //!   repositories/NAME/_referrers/ALG/HEX/ALG/HEX/link         ours: referrers by subject, rebuildable
 //!   _tmp/                                                     ours: files on their way
+//!   _gc/runs/RUN.json                                         ours: runs of the collector
+//!   _gc/fossil/ALG/HEX/RUN                                    ours: content that a run took away, until it is purged
+//!   _gc/links/NAME/_layers/ALG/HEX/RUN                        ours: a link that a run took away
+//!   _gc/links/NAME/_manifests/revisions/ALG/HEX/RUN           ours: likewise
+//!   _gc/links/…/RUN.deleted                                   ours: the link was deleted meanwhile
 //! ```
 //!
 //! A link holds a digest as text, without a newline.
@@ -18,7 +23,7 @@
 use bytes::Bytes;
 
 use crate::storage::Key;
-use crate::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+use crate::{Algorithm, Digest, RepositoryName, RunId, Tag, UploadId};
 
 const ROOT: &str = "docker/registry/v2";
 
@@ -35,6 +40,96 @@ pub fn temporary() -> Key {
 #[must_use]
 pub fn root() -> Key {
     key(ROOT.into())
+}
+
+/// Where the collector keeps what it needs.
+#[must_use]
+pub fn gc() -> Key {
+    key(format!("{ROOT}/_gc"))
+}
+
+/// What a process holds that collects a folder.
+#[must_use]
+pub fn collecting_lock() -> Key {
+    key(format!("{ROOT}/_gc/lock"))
+}
+
+/// The parent of the records of the collector's runs.
+#[must_use]
+pub fn runs() -> Key {
+    key(format!("{ROOT}/_gc/runs"))
+}
+
+/// The record of a run.
+#[must_use]
+pub fn run(id: &RunId) -> Key {
+    key(format!("{ROOT}/_gc/runs/{id}.json"))
+}
+
+/// The parent of all content that runs took away, of one algorithm.
+#[must_use]
+pub fn all_fossils(algorithm: Algorithm) -> Key {
+    key(format!("{ROOT}/_gc/fossil/{algorithm}"))
+}
+
+/// The parent of what runs took away of the content with this digest.
+#[must_use]
+pub fn fossils(digest: &Digest) -> Key {
+    key(format!("{ROOT}/_gc/fossil/{}", path(digest)))
+}
+
+/// The content with this digest that a run took away.
+#[must_use]
+pub fn fossil(digest: &Digest, run: &RunId) -> Key {
+    key(format!("{ROOT}/_gc/fossil/{}/{run}", path(digest)))
+}
+
+/// The parent of the links that runs took away, of the repository called `name` and those below it, or of all.
+pub(crate) fn retired_directory(name: &str) -> Key {
+    if name.is_empty() { key(format!("{ROOT}/_gc/links")) } else { key(format!("{ROOT}/_gc/links/{name}")) }
+}
+
+/// The parent of the copies that runs took of a link to a member of a repository.
+pub(crate) fn retired(name: &RepositoryName, member: Member, digest: &Digest) -> Key {
+    key(format!("{ROOT}/_gc/links/{name}/{}/{}", member.directory(), path(digest)))
+}
+
+/// The parent of the copies that runs took of links of one kind, to digests of one algorithm.
+pub(crate) fn all_retired(name: &RepositoryName, member: Member, algorithm: Algorithm) -> Key {
+    key(format!("{ROOT}/_gc/links/{name}/{}/{algorithm}", member.directory()))
+}
+
+/// The parent of a repository's links of one kind, to digests of one algorithm.
+pub(crate) fn members(name: &RepositoryName, member: Member, algorithm: Algorithm) -> Key {
+    repository(name, &format!("{}/{algorithm}", member.directory()))
+}
+
+/// The link that makes something a member of a repository.
+pub(crate) fn member_link(name: &RepositoryName, member: Member, digest: &Digest) -> Key {
+    match member {
+        Member::Layer => layer_link(name, digest),
+        Member::Revision => revision_link(name, digest),
+    }
+}
+
+/// What a link makes a member of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Member {
+    /// A blob.
+    Layer,
+    /// A manifest.
+    Revision,
+}
+
+impl Member {
+    pub(crate) const ALL: [Self; 2] = [Self::Layer, Self::Revision];
+
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Layer => "_layers",
+            Self::Revision => "_manifests/revisions",
+        }
+    }
 }
 
 /// What a process holds that serves from a folder.
@@ -54,6 +149,11 @@ pub fn repositories() -> Key {
 pub fn blob(digest: &Digest) -> Key {
     let hex = digest.hex();
     key(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
+}
+
+/// The parent of all content of one algorithm, spread over directories named after the first byte of the hash.
+pub(crate) fn blobs(algorithm: Algorithm) -> Key {
+    key(format!("{ROOT}/blobs/{algorithm}"))
 }
 
 /// The directory of the repository called `name`, which has been parsed as one.
@@ -79,6 +179,16 @@ pub fn layers(name: &RepositoryName) -> Key {
 #[must_use]
 pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
     repository(name, &format!("_layers/{}/link", path(digest)))
+}
+
+/// The parent of all of a repository's manifest links.
+pub(crate) fn all_revisions(name: &RepositoryName) -> Key {
+    repository(name, "_manifests/revisions")
+}
+
+/// The parent of a repository's index of referrers.
+pub(crate) fn all_referrers(name: &RepositoryName) -> Key {
+    repository(name, "_referrers")
 }
 
 /// The parent of a repository's manifest links of one algorithm.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::closure::{self, Certainty};
 use crate::document::{self, Document};
+use crate::layout::Member;
 use crate::storage::{Key, WriteOptions};
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
 use crate::{layout, storage};
@@ -73,7 +74,7 @@ impl<'a> Manifests<'a> {
                 None => return Ok(None),
             },
         };
-        let Some(target) = self.registry().link(&layout::revision_link(self.name(), &digest)).await? else {
+        let Some(target) = self.registry().member(self.name(), Member::Revision, &digest).await? else {
             return Ok(None);
         };
         let Some(content) = self.stored(&target).await? else {
@@ -89,11 +90,15 @@ impl<'a> Manifests<'a> {
     }
 
     /// The bytes behind a digest, if they have the size of a manifest.
-    async fn stored(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
-        match self.registry().storage().read(&layout::blob(digest), self.registry().limits().manifest_bytes).await {
-            Err(storage::Error::TooLarge { .. }) => Ok(None),
-            found => Ok(found?),
-        }
+    pub(crate) async fn stored(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        let (storage, limit_bytes) = (self.registry().storage(), self.registry().limits().manifest_bytes);
+        let read = |key| async move {
+            match storage.read(&key, limit_bytes).await {
+                Err(storage::Error::TooLarge { .. }) => Ok(None),
+                found => Ok(found?),
+            }
+        };
+        self.registry().find_content(digest, read).await
     }
 
     /// Pushes a manifest by tag or by digest, and points `tags` to it as well.
@@ -189,9 +194,9 @@ impl<'a> Manifests<'a> {
         for _ in 0..ROUNDS {
             self.registry().write_link(&link, digest).await?;
             closure::check(self.0, document, Certainty::Durable).await?;
-            let there = self.registry().storage().confirm(&layout::blob(digest)).await?;
-            there.ok_or(Error::Contended)?;
-            // A delete of the same manifest may have taken the link away, or a collector may do so now.
+            self.registry().hold_content(digest).await?.ok_or(Error::Contended)?;
+            // A delete of the same manifest may have taken the link away, or a collector may do so now. What a collector
+            // keeps of it does not count: the link itself must stand.
             if self.reach(document, digest, &link, tags).await? && self.registry().link(&link).await?.is_some() {
                 return Ok(());
             }
@@ -224,12 +229,11 @@ impl<'a> Manifests<'a> {
             Reference::Digest(digest) => digest,
         };
         let _order = self.0.lock_tags().await;
-        let link = layout::revision_link(self.name(), digest);
         let unknown = || Error::ManifestUnknown { reference: reference.clone() };
-        let target = self.registry().link(&link).await?.ok_or_else(unknown)?;
+        let target = self.registry().member(self.name(), Member::Revision, digest).await?.ok_or_else(unknown)?;
         let subject = self.subject(&target).await?;
 
-        self.registry().delete(&link).await?;
+        self.registry().delete_member(self.name(), Member::Revision, digest).await?;
         let tags = self.0.tags().delete_those_of(digest).await?;
         if let Some(subject) = subject {
             self.0.referrers().remove(&subject, digest).await?;

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
@@ -51,6 +52,7 @@ struct Inner {
     tag_locks: TagLocks,
     parsing: Semaphore,
     indexed: Indexed,
+    hits: AtomicU64,
 }
 
 /// How many large manifests are looked into at once: one of 4 MiB may take some 50 MiB meanwhile.
@@ -127,6 +129,7 @@ impl Registry {
             tag_locks: TagLocks::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
+            hits: AtomicU64::new(0),
         })
     }
 
@@ -176,6 +179,10 @@ impl Registry {
 
     pub(crate) fn indexed(&self) -> &Indexed {
         &self.0.indexed
+    }
+
+    pub(crate) fn hits(&self) -> &AtomicU64 {
+        &self.0.hits
     }
 
     /// What a link points to; one that is empty or torn counts as absent, and is told of.

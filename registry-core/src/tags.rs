@@ -2,6 +2,7 @@
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use crate::layout::Member;
 use crate::storage::{Deletion, EntryKind};
 use crate::{Digest, Error, EventAction, Reference, Registry, Repository, RepositoryName, Tag, layout};
 
@@ -74,8 +75,8 @@ impl<'a> Tags<'a> {
         let Some(digest) = self.registry().link(&layout::tag_current(self.name(), tag)).await? else {
             return Ok(None);
         };
-        let live = self.registry().link(&layout::revision_link(self.name(), &digest)).await?.is_some();
-        Ok(live.then_some(digest))
+        let target = self.registry().member(self.name(), Member::Revision, &digest).await?;
+        Ok(target.map(|_| digest))
     }
 
     /// Makes tags point to a manifest. The caller holds the tags of the repository.
@@ -123,7 +124,7 @@ impl<'a> Tags<'a> {
     }
 
     /// The link goes first: from then on the tag is gone, whatever happens to the rest.
-    async fn remove(&self, tag: &Tag) -> Result<(), Error> {
+    pub(crate) async fn remove(&self, tag: &Tag) -> Result<(), Error> {
         self.registry().delete(&layout::tag_current(self.name(), tag)).await?;
         match self.registry().storage().delete_all(&layout::tag(self.name(), tag)).await? {
             Deletion::Acked => Ok(()),

@@ -295,7 +295,7 @@ impl<'a> Uploads<'a> {
         for _ in 0..ROUNDS {
             staged.publish(&blob).await?;
             self.registry().write_link(&layout::layer_link(self.name(), digest), digest).await?;
-            let there = self.registry().storage().confirm(&blob).await?;
+            let there = self.registry().hold_content(digest).await?;
             if there.is_some_and(|there| there.size == size) {
                 return Ok(());
             }

@@ -73,7 +73,7 @@ fn action(kind: OperationKind) -> usize {
         OperationKind::Stage => 3,
         OperationKind::Stat | OperationKind::Confirm | OperationKind::StagedSize => 4,
         OperationKind::List => 5,
-        OperationKind::Publish => 6,
+        OperationKind::Publish | OperationKind::Copy => 6,
         OperationKind::Delete | OperationKind::DeleteAll | OperationKind::Discard => 7,
         OperationKind::PresignRead => 8,
         OperationKind::Append => 9,

@@ -14,6 +14,7 @@
 #![expect(clippy::unwrap_used, reason = "a rule that is broken panics, as a test does")]
 #![expect(clippy::missing_panics_doc, reason = "panicking is what the rules are for")]
 
+mod copying;
 mod deleting;
 mod ground;
 mod listing;
@@ -97,6 +98,10 @@ pub fn rules() -> &'static [Rule] {
         deleting:
             a_deleted_object_is_gone, deleting_nothing_is_fine, siblings_stay, a_tree_goes_and_its_siblings_stay,
             staged_bytes_go_with_the_tree, a_deleted_key_can_be_created_again;
+        copying:
+            a_copy_has_the_content, what_is_not_there_is_not_copied, a_copy_replaces_nothing,
+            a_copy_outlives_the_other_place, a_published_object_can_be_copied_and_deleted,
+            a_directory_goes_when_it_is_empty;
         listing:
             an_empty_prefix_has_no_entries, names_come_in_the_order_of_bytes, objects_and_prefixes_are_told_apart,
             a_page_ends_at_its_limit, after_is_exclusive, pages_visit_every_name_once, deleted_names_are_not_listed,

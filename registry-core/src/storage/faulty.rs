@@ -136,6 +136,10 @@ impl Storage for Faulty {
         self.plan.around_delete(OperationKind::DeleteAll, prefix, self.inner.delete_all(prefix)).await
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        self.plan.around(OperationKind::Copy, to, self.inner.copy(from, to)).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.plan.around(OperationKind::List, prefix, self.inner.list(prefix, after, limit)).await
     }
@@ -151,6 +155,10 @@ impl Storage for Faulty {
 
     async fn create_directory(&self, prefix: &Key) -> Result<(), Error> {
         self.plan.around(OperationKind::CreateDirectory, prefix, self.inner.create_directory(prefix)).await
+    }
+
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error> {
+        self.plan.around(OperationKind::RemoveDirectory, prefix, self.inner.remove_directory(prefix)).await
     }
 
     async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {

@@ -71,7 +71,13 @@ impl fmt::Debug for Memory {
 #[async_trait]
 impl Storage for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { presign: false, shared: false, exclusive_staging: true, stable_readers: true }
+        Capabilities {
+            presign: false,
+            shared: false,
+            exclusive_staging: true,
+            stable_readers: true,
+            prompt_deletes: true,
+        }
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
@@ -117,6 +123,19 @@ impl Storage for Memory {
         Ok(Deletion::Acked)
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        let modified = self.clock.now();
+        let mut state = lock(&self.state);
+        let Some(Stored { content, .. }) = state.objects.get(&Place::of(from)).cloned() else { return Ok(None) };
+        if let Some(kept) = state.objects.get(&Place::of(to)) {
+            return Ok(Some(kept.metadata()));
+        }
+        let copied = Stored { content, modified };
+        let metadata = copied.metadata();
+        state.objects.insert(Place::of(to), copied);
+        Ok(Some(metadata))
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         let state = lock(&self.state);
         // No name has a control character, so what follows one decides nothing.
@@ -149,6 +168,10 @@ impl Storage for Memory {
 
     async fn create_directory(&self, _: &Key) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn remove_directory(&self, _: &Key) -> Result<bool, Error> {
+        Ok(true)
     }
 
     async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {

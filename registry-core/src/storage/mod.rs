@@ -95,6 +95,16 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If a delete was refused; others may have happened.
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error>;
 
+    /// Gives the content of `from` a second place, durably, and without passing its bytes through this process where
+    /// the backend can; tells what lies at `to` then, or `None` if nothing lies at `from`.
+    ///
+    /// What already lies at `to` is kept, whatever it is, and is durable then too. The two places are independent: what
+    /// happens to one does not change the other.
+    ///
+    /// # Errors
+    /// What the backend says; then `to` is as before, or as after.
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error>;
+
     /// One page of what lies directly below a prefix, ordered by the bytes of the name: at most `limit` entries
     /// with a name greater than `after`. A prefix with nothing below it gives an empty page.
     ///
@@ -124,6 +134,13 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the backend cannot.
     async fn create_directory(&self, prefix: &Key) -> Result<(), Error>;
+
+    /// Removes the directory of a prefix if nothing lies below it, for the sake of order, and tells whether it is
+    /// gone. A writer that needs it makes it again. Backends without directories have nothing to remove.
+    ///
+    /// # Errors
+    /// If the backend cannot tell.
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error>;
 
     /// An address where a client may read the object for `validity`, without the credentials of this process;
     /// `None` where the backend has no such thing.
@@ -193,6 +210,10 @@ pub struct Capabilities {
     /// An open [`Object`] reads the content as of opening whatever happens to its key. Without it, a reader whose
     /// object was replaced or deleted may fail, or find the new content.
     pub stable_readers: bool,
+    /// A delete takes effect before it is answered or never, also one that is answered by [`Deletion::Unknown`] or
+    /// whose future was dropped; at the latest when the process ends. Without it, a delete that was not answered may
+    /// take effect at any time later, and hit what was written since.
+    pub prompt_deletes: bool,
 }
 
 /// How [`Storage::write`] writes.

@@ -113,6 +113,10 @@ impl Storage for Observed {
         self.telling.around(OperationKind::DeleteAll, self.inner.delete_all(prefix)).await
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        self.telling.around(OperationKind::Copy, self.inner.copy(from, to)).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.telling.around(OperationKind::List, self.inner.list(prefix, after, limit)).await
     }
@@ -128,6 +132,10 @@ impl Storage for Observed {
 
     async fn create_directory(&self, prefix: &Key) -> Result<(), Error> {
         self.telling.around(OperationKind::CreateDirectory, self.inner.create_directory(prefix)).await
+    }
+
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error> {
+        self.telling.around(OperationKind::RemoveDirectory, self.inner.remove_directory(prefix)).await
     }
 
     async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
@@ -224,7 +232,9 @@ mod tests {
         let _ = storage.staged_size(&up).await;
         let _ = staged.publish(&key).await;
         let _ = staged.discard().await;
+        let _ = storage.copy(&key, &up).await;
         let _ = storage.create_directory(&key).await;
+        let _ = storage.remove_directory(&key).await;
         let _ = storage.presign_read(&key, Duration::ZERO).await;
         let _ = storage.delete(&key).await;
         faulty.fail_next(OperationKind::DeleteAll, Fault::Before);
@@ -233,7 +243,7 @@ mod tests {
         let told = told.0.lock().unwrap();
         let began: Vec<_> = faulty.operations().iter().map(|operation| operation.kind).collect();
         assert_eq!(told.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), began);
-        assert_eq!(began.len(), 18, "all of them, one twice");
+        assert_eq!(began.len(), 20, "all of them, one twice");
         assert!(told.iter().all(|(_, took, _)| *took == Duration::from_secs(1)), "{told:?}");
         let failed: Vec<_> = told.iter().filter(|(.., succeeded)| !succeeded).map(|(kind, ..)| *kind).collect();
         assert_eq!(failed, [OperationKind::DeleteAll]);

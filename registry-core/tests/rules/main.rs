@@ -5,6 +5,7 @@
 mod blobs;
 mod catalog;
 mod events;
+mod gc;
 mod manifests;
 mod model;
 mod referrers;

@@ -1,4 +1,4 @@
-//! One serving process per root.
+//! One serving process per root, and one collector.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use registry_core::layout;
+use registry_core::storage::Key;
 
 use super::Filesystem;
 use super::read::present;
+use super::unsynced::directory_of;
 use super::volume::{ATTEMPTS, Volume};
 
 /// The right to serve a root, for as long as it lives. It ends with its process, however that ends.
@@ -18,13 +20,22 @@ pub struct ServingLock {
     _file: File,
 }
 
-/// A root cannot be served.
+/// The certainty that nobody else collects a root, for as long as it lives. It ends with its process, however that ends.
+#[derive(Debug)]
+#[must_use = "dropping it lets another collector in"]
+pub struct CollectingLock {
+    _file: File,
+}
+
+/// A root cannot be claimed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another process serves it.
-    #[error("another registry{} serves {}", in_process(*.process), .root.display())]
+    /// Another process has the claim.
+    #[error("another registry{} {does} {}", in_process(*.process), .root.display())]
     Held {
+        /// What the other does with the root.
+        does: &'static str,
         /// The root.
         root: PathBuf,
         /// The number of the other process as it sees itself, if it told.
@@ -54,24 +65,39 @@ impl Filesystem {
     /// # Errors
     /// [`LockError::Held`] if another process, or another `Filesystem` of this one, has the claim.
     pub fn lock_for_serving(&self) -> Result<ServingLock, LockError> {
+        let file = self.claim(&layout::serving_lock(), "serves")?;
         let volume = self.volume();
-        let place = layout::serving_lock().to_string();
-        let path = volume.absolute(&place);
-        let failed = |source| LockError::Failed { path: path.clone(), source };
-        let Some(file) = volume.lock(&path).map_err(failed)? else {
-            return Err(LockError::Held { root: volume.root.clone(), process: holder(&path) });
-        };
-        volume.clear_temporary().map_err(failed)?;
+        let path = volume.absolute(&volume.temporary);
+        volume.clear_temporary().map_err(|source| LockError::Failed { path, source })?;
         Ok(ServingLock { _file: file })
+    }
+
+    /// Claims the root for collecting, whoever serves it. A collector with this claim is
+    /// [alone](registry_core::gc::GcOptions::alone), as long as every run of this process ended before the next one
+    /// begins, and none was dropped.
+    ///
+    /// Blocks for a few file operations.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if another process, or another `Filesystem` of this one, has the claim.
+    pub fn lock_for_collecting(&self) -> Result<CollectingLock, LockError> {
+        self.claim(&layout::collecting_lock(), "collects").map(|file| CollectingLock { _file: file })
+    }
+
+    fn claim(&self, key: &Key, does: &'static str) -> Result<File, LockError> {
+        let volume = self.volume();
+        let path = volume.absolute(key.as_str());
+        let file = volume.lock(key, &path).map_err(|source| LockError::Failed { path: path.clone(), source })?;
+        file.ok_or_else(|| LockError::Held { does, root: volume.root.clone(), process: holder(&path) })
     }
 }
 
 impl Volume {
     /// Locks a file, and leaves in it which process did.
-    fn lock(&self, path: &Path) -> io::Result<Option<File>> {
+    fn lock(&self, key: &Key, path: &Path) -> io::Result<Option<File>> {
         for _ in 0..ATTEMPTS {
             let mut opened = None;
-            self.place(layout::root().as_str(), || {
+            self.place(directory_of(key.as_str()), || {
                 opened = Some(self.sys.open_writable(path, true)?);
                 Ok(())
             })?;

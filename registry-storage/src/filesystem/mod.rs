@@ -2,7 +2,7 @@
 //!
 //! # What lies on disk
 //! The object with key `a/b` is the file `ROOT/a/b`, byte for byte; there is nothing else but
-//! `docker/registry/v2/_tmp/` (files on their way) and `docker/registry/v2/_serving.lock`. Only regular files are
+//! `docker/registry/v2/_tmp/` (files on their way), `docker/registry/v2/_serving.lock` and `docker/registry/v2/_gc/lock`. Only regular files are
 //! objects: whatever else lies at a key reads as absent. Directories may be symbolic links, as long as all of the
 //! volume is on one filesystem, because objects come into place by `rename` and `link`. Permissions come from the
 //! umask of the process.
@@ -20,9 +20,12 @@
 //! serves a root ([`Filesystem::lock_for_serving`]).
 //!
 //! # Without hard links
-//! Staged bytes are published by a second name for the same file. On a volume that has no hard links they are
-//! renamed: after [`publish`](registry_core::storage::Staged::publish) they are found under the key only.
+//! Staged bytes are published by a second name for the same file, and an object is copied by one; no byte is written,
+//! so that works on a full disk. On a volume that has no hard links staged bytes are renamed: after
+//! [`publish`](registry_core::storage::Staged::publish) they are found under the key only; and
+//! [`copy`](Storage::copy) writes the bytes once more.
 
+mod copy;
 mod list;
 mod lock;
 mod read;
@@ -47,7 +50,7 @@ use registry_core::storage::{
 };
 use registry_core::{Blocking, TokioBlocking};
 
-pub use lock::{LockError, ServingLock};
+pub use lock::{CollectingLock, LockError, ServingLock};
 use staged::StagedFile;
 use sys::Sys;
 use volume::Volume;
@@ -196,6 +199,7 @@ impl Storage for Filesystem {
         let mut capabilities = Capabilities::default();
         capabilities.exclusive_staging = true;
         capabilities.stable_readers = true;
+        capabilities.prompt_deletes = true;
         capabilities
     }
 
@@ -227,6 +231,11 @@ impl Storage for Filesystem {
         self.run(prefix, |volume, prefix| volume.delete_all(prefix)).await
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        let to = to.clone();
+        self.run(from, move |volume, from| volume.copy(from, &to)).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         let after = after.map(str::to_owned);
         self.run(prefix, move |volume, prefix| {
@@ -249,6 +258,10 @@ impl Storage for Filesystem {
             volume.create_directory(prefix.as_str()).map_err(|error| Error::from_io(prefix, error))
         })
         .await
+    }
+
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error> {
+        self.run(prefix, |volume, prefix| Ok(volume.remove_directory(prefix))).await
     }
 
     async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {

@@ -44,6 +44,11 @@ impl Volume {
         Ok(deletion)
     }
 
+    /// Removes a directory if it is empty, and tells whether it is gone. A power cut may bring it back.
+    pub(super) fn remove_directory(&self, prefix: &Key) -> bool {
+        self.prune(prefix.as_str())
+    }
+
     /// Makes deletes durable. Where that fails they happened, and a power cut may undo them.
     fn finish(&self, directory: &str, changes: Vec<Change<'_>>) -> Deletion {
         match self.settle(directory) {

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use super::sys::{Call, Interpose, Sys};
 use super::{Filesystem, SyncMode};
 
+mod copying;
+
 const BLOB: &str = "docker/registry/v2/blobs/sha256/ab/abcd/data";
 const BLOB_DIRECTORY: &str = "docker/registry/v2/blobs/sha256/ab/abcd";
 const UPLOAD: &str = "docker/registry/v2/repositories/a/_uploads/1/data";

@@ -144,7 +144,7 @@ impl Drop for Change<'_> {
 }
 
 /// `path` and every directory above it, the root (an empty path) last.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| directory_of(path)))
 }
 

@@ -240,7 +240,7 @@ impl Temporary<'_> {
     }
 
     /// Moves it to `target` if nothing lies there.
-    fn rename_exclusive(&mut self, target: &Path) -> io::Result<()> {
+    pub(super) fn rename_exclusive(&mut self, target: &Path) -> io::Result<()> {
         match self.volume.sys.link(&self.path, target) {
             Err(error) if sys::is_link_unsupported(&error) => {
                 self.volume.sys.rename_exclusive(&self.path, target)?;

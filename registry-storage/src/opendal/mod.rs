@@ -1,5 +1,6 @@
 //! A storage on any service that opendal speaks to: object stores above all.
 
+mod copying;
 mod error;
 #[cfg(feature = "http")]
 mod http;
@@ -190,6 +191,10 @@ impl Storage for Opendal {
         error::deletion(prefix, deleter.close().await)
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        copying::copy(&self.operator, from, to).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         listing::list(&self.operator, prefix, after, limit).await
     }
@@ -204,6 +209,10 @@ impl Storage for Opendal {
 
     async fn create_directory(&self, _: &Key) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn remove_directory(&self, _: &Key) -> Result<bool, Error> {
+        Ok(true)
     }
 
     async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {

@@ -17,6 +17,7 @@ const ROOT: &str = "REGISTRY_TEST_ROOT";
 async fn holder() {
     let storage = Filesystem::builder(std::env::var_os(ROOT).unwrap()).open().unwrap();
     let _serving = storage.lock_for_serving().unwrap();
+    let _collecting = storage.lock_for_collecting().unwrap();
     let mut staged = storage.stage(&key(UPLOAD), StageMode::Create).await.unwrap().unwrap();
     staged.append(vec!["bytes".into()]).await.unwrap();
     println!("\nlocked");
@@ -51,6 +52,8 @@ async fn locks_hold_between_processes_and_die_with_them() {
         told.contains(&child.id().to_string()) && told.contains(ground.directory.path().to_str().unwrap()),
         "{told}"
     );
+    let refused = ground.storage.lock_for_collecting().unwrap_err().to_string();
+    assert!(refused.contains("collects") && refused.contains(&child.id().to_string()), "{refused}");
     let staged = ground.storage.stage(&key(UPLOAD), StageMode::Resume).await;
     assert!(matches!(staged, Err(Error::Busy { .. })));
     assert_eq!(ground.storage.staged_size(&key(UPLOAD)).await.unwrap(), Some(5));
@@ -58,6 +61,7 @@ async fn locks_hold_between_processes_and_die_with_them() {
     child.kill().unwrap();
     child.wait().unwrap();
     let _serving = ground.storage.lock_for_serving().unwrap();
+    let _collecting = ground.storage.lock_for_collecting().unwrap();
     let staged = ground.storage.stage(&key(UPLOAD), StageMode::Resume).await.unwrap().unwrap();
     assert_eq!(staged.size(), 5);
 }

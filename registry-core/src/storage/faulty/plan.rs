@@ -13,7 +13,8 @@ use crate::storage::{Deletion, Error, Key, OperationKind};
 pub struct Operation {
     /// Which.
     pub kind: OperationKind,
-    /// On what: the key or prefix; for staged bytes the key of these, for [`OperationKind::Publish`] the new object.
+    /// On what: the key or prefix; for staged bytes the key of these, for [`OperationKind::Publish`] and
+    /// [`OperationKind::Copy`] the new object.
     pub key: Key,
 }
 

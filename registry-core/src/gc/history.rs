@@ -1,0 +1,128 @@
+//! The records of runs: which are over, so that what they took away may be purged after its time.
+//!
+//! A run writes a record before it takes anything away, and writes it again when nothing that it deleted can still be
+//! deleted later. The quarantine counts from the time that the storage gave to the second record. A run that ended
+//! otherwise is finished by a later one, if that is certain to be alone; else what it took away stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use futures::stream::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::RunId;
+use super::options::{GcOptions, is_older};
+use crate::storage::{self, Metadata, WriteOptions};
+use crate::{Error, Registry, layout};
+
+/// What the record of a run says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "lowercase")]
+pub(super) enum Phase {
+    /// It is at work, or was cut off.
+    Running,
+    /// Nothing that it deleted can still be deleted later.
+    Resolved,
+}
+
+/// No record is longer.
+const LIMIT_BYTES: u64 = 16 * 1024;
+
+/// The earlier runs.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Those that have a record.
+    pub(super) known: BTreeSet<RunId>,
+    /// Those whose copies may be purged.
+    pub(super) finished: BTreeSet<RunId>,
+    /// Those of which it is not known whether they are over.
+    pub(super) unresolved: BTreeSet<RunId>,
+}
+
+impl History {
+    /// Reads what earlier runs left. A run that is alone ends those that were cut off.
+    pub(super) async fn read(
+        registry: &Registry,
+        options: &GcOptions,
+        own: &RunId,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
+        let mut history = Self::default();
+        for (run, (phase, written)) in records(registry).await? {
+            if run == *own {
+                continue;
+            }
+            history.known.insert(run);
+            match phase {
+                Some(Phase::Resolved) => {
+                    if is_older(now, written.modified, options.quarantine) {
+                        history.finished.insert(run);
+                    }
+                }
+                _ if options.alone => history.resolve(registry, options, run).await?,
+                _ => {
+                    history.unresolved.insert(run);
+                }
+            }
+        }
+        Ok(history)
+    }
+
+    /// Takes in runs of which copies were found, and no record.
+    pub(super) async fn meet(
+        &mut self,
+        registry: &Registry,
+        options: &GcOptions,
+        runs: impl IntoIterator<Item = RunId>,
+    ) -> Result<(), Error> {
+        for run in runs {
+            if self.known.insert(run) {
+                if options.alone {
+                    self.resolve(registry, options, run).await?;
+                } else {
+                    self.unresolved.insert(run);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn resolve(&mut self, registry: &Registry, options: &GcOptions, run: RunId) -> Result<(), Error> {
+        if !options.dry_run {
+            write(registry, &run, Phase::Resolved).await?;
+        }
+        if options.quarantine.is_zero() {
+            self.finished.insert(run);
+        }
+        Ok(())
+    }
+}
+
+type Records = BTreeMap<RunId, (Option<Phase>, Metadata)>;
+
+async fn records(registry: &Registry) -> Result<Records, Error> {
+    let mut records = Records::new();
+    let mut entries = registry.entries(layout::runs(), None);
+    while let Some(entry) = entries.try_next().await? {
+        let Some(run) = entry.name.strip_suffix(".json").and_then(|name| name.parse::<RunId>().ok()) else { continue };
+        let key = layout::run(&run);
+        let content = match registry.storage().read(&key, LIMIT_BYTES).await {
+            Err(storage::Error::TooLarge { .. }) => None,
+            content => content?,
+        };
+        // A record that a power cut tore says nothing, as one that was never finished.
+        let phase = content.and_then(|content| serde_json::from_slice(&content).ok());
+        if let Some(metadata) = registry.storage().stat(&key).await? {
+            records.insert(run, (phase, metadata));
+        }
+    }
+    Ok(records)
+}
+
+/// Writes the record of a run, durably.
+pub(super) async fn write(registry: &Registry, run: &RunId, phase: Phase) -> Result<(), Error> {
+    let key = layout::run(run);
+    let content = serde_json::to_vec(&phase)
+        .map_err(|error| storage::Error::Failed { key: key.clone(), source: error.into() })?;
+    Ok(registry.storage().write(&key, content.into(), WriteOptions::default()).await?)
+}

@@ -1,0 +1,159 @@
+//! Garbage collection while pushes and pulls go on.
+//!
+//! No lock is taken that a writer waits for, nothing has to stop, and nothing but the storage is needed. It rests on two
+//! rules.
+//!
+//! **Writers announce first and look afterwards.** A push writes the link of a manifest, and then makes sure of all that
+//! the manifest needs; an upload or a mount writes the link of the blob, and then makes sure of the blob. So a collector
+//! either sees the link, or has taken the content away before the writer looks; and then the writer finds the copy.
+//!
+//! **The collector never deletes a thing without a copy.** A run takes content away by giving it a second place of its
+//! own, a *fossil*, and then deleting the first; and links likewise. What was taken away stays readable for the
+//! *quarantine*. Only a later run, whose look at everything began after the first one's deletes were certain to be over,
+//! purges it, if nothing needs it; and whatever is needed by then it brings back.
+//!
+//! What is needed is told by the links alone, never by age or policy: all that a manifest names whose link is in its
+//! place, or was only taken away. Age and policy decide what is taken away, not what is purged.
+//!
+//! A run may be cut off anywhere, and several may overlap. What cannot be understood is reported and left alone.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use registry_core::gc::{Collector, GcOptions};
+//! use registry_core::{Registry, storage::Memory};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), registry_core::Error> {
+//! let registry = Registry::builder(Arc::new(Memory::new())).build();
+//! let mut options = GcOptions::default();
+//! options.delete_untagged = true;
+//! let report = Collector::new(registry, options).run().await?;
+//! assert_eq!(report.purged.bytes, 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod digests;
+mod documents;
+mod history;
+mod members;
+mod options;
+mod prune;
+mod purge;
+mod report;
+mod retire;
+mod run_id;
+mod scan;
+mod sweep;
+mod verdict;
+
+use std::sync::Arc;
+
+use crate::storage::Deletion;
+use crate::{Error, Registry, layout};
+use history::{History, Phase};
+use scan::{Plan, Scan};
+
+pub use options::GcOptions;
+pub use report::{Amount, Brake, Found, GcObserver, GcReport, Skipped};
+pub use run_id::{ParseRunIdError, RunId};
+
+/// Takes away what nothing needs, and purges what earlier runs took away.
+#[derive(Debug)]
+pub struct Collector {
+    registry: Registry,
+    options: GcOptions,
+    observer: Option<Arc<dyn GcObserver>>,
+}
+
+impl Collector {
+    /// A collector over all that `registry` stores.
+    #[must_use]
+    pub fn new(registry: Registry, options: GcOptions) -> Self {
+        Self { registry, options, observer: None }
+    }
+
+    /// Tells `observer` what it finds.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn GcObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Does one run.
+    ///
+    /// Dropping the future leaves what a crash would leave: what was taken away can be found and is brought back if it is
+    /// needed, and a later run that is [alone](GcOptions::alone) ends what this one began.
+    ///
+    /// # Errors
+    /// If the storage fails. Nothing that is needed is lost then either.
+    pub async fn run(&self) -> Result<GcReport, Error> {
+        let registry = &self.registry;
+        let begun = registry.clock().now();
+        let run = RunId::new(begun, registry.random().bytes());
+        let mut report = GcReport::new(run, self.options.dry_run);
+        // The storage's own time, where it dates what is written.
+        let mut now = begun;
+        if !self.options.dry_run {
+            history::write(registry, &run, Phase::Running).await?;
+            now =
+                registry.storage().stat(&layout::run(&run)).await?.and_then(|record| record.modified).unwrap_or(begun);
+        }
+        let mut history = History::read(registry, &self.options, &run, now).await?;
+        let scan =
+            Scan { collector: self, now, finished: &history.finished, report: &mut report, plan: Plan::default() };
+        let mut plan = scan.run().await?;
+        let condemned = self.condemn(&plan, now).await?;
+        report.braked = self.brake(condemned.len(), plan.blobs.len());
+        let mut took_away = false;
+        if report.braked.is_none() {
+            self.purge(&mut plan, &mut history, &mut report).await?;
+            took_away |= self.retire(&mut plan, &mut report).await?;
+            took_away |= self.sweep(&plan, condemned, &mut report).await?;
+            self.prune(&plan, &mut report).await?;
+        }
+        report.unresolved_runs = history.unresolved.len() as u64;
+        if !self.options.dry_run {
+            self.conclude(took_away, &report).await?;
+        }
+        report.took = registry.clock().now().duration_since(begun).unwrap_or_default();
+        Ok(report)
+    }
+
+    /// Ends the record of the run. One that took nothing away leaves none; one whose deletes may still come leaves it as
+    /// it is.
+    async fn conclude(&self, took_away: bool, report: &GcReport) -> Result<(), Error> {
+        if !took_away {
+            self.registry.storage().delete(&layout::run(&report.run)).await?;
+        } else if report.resolved {
+            history::write(&self.registry, &report.run, Phase::Resolved).await?;
+        }
+        Ok(())
+    }
+
+    /// What a delete means for when the run is over.
+    fn settle(&self, deletion: Deletion, report: &mut GcReport) {
+        if deletion == Deletion::Unknown && !self.registry.storage().capabilities().prompt_deletes {
+            report.resolved = false;
+        }
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn options(&self) -> &GcOptions {
+        &self.options
+    }
+
+    fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    fn tell(&self, found: Found<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.found(&found);
+        }
+    }
+}

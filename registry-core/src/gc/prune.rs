@@ -1,0 +1,110 @@
+//! Removes the directories of repositories in which nothing is left.
+
+use super::Collector;
+use super::report::GcReport;
+use super::scan::Plan;
+use crate::layout::{self, Member};
+use crate::storage::Deletion;
+use crate::{Algorithm, Error, RepositoryName};
+
+impl Collector {
+    /// Removes empty repositories. Whoever pushes to one at the same time makes the directories again.
+    pub(super) async fn prune(&self, plan: &Plan, report: &mut GcReport) -> Result<(), Error> {
+        for repository in plan.repositories.iter().filter(|repository| repository.is_empty) {
+            let name = &repository.name;
+            if !self.has_remains(name).await? || self.is_in_use(name).await? {
+                continue;
+            }
+            if self.options().dry_run || self.remove(name).await? {
+                report.removed_repositories += 1;
+            }
+        }
+        if !self.options().dry_run {
+            self.prune_copies(plan).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether directories of the repository itself are there; a name may also be no more than the parent of others.
+    async fn has_remains(&self, name: &RepositoryName) -> Result<bool, Error> {
+        let own = self.registry().storage().list(&layout::repository_directory(name.as_str()), None, 8).await?;
+        Ok(own.entries.iter().any(|entry| entry.name.starts_with('_')))
+    }
+
+    /// Whether an upload is under way, or something came since the scan.
+    async fn is_in_use(&self, name: &RepositoryName) -> Result<bool, Error> {
+        let storage = self.registry().storage();
+        let mut places = vec![layout::uploads(name), layout::tags(name)];
+        for algorithm in Algorithm::ALL {
+            places.extend(Member::ALL.map(|member| layout::members(name, member, algorithm)));
+        }
+        for place in places {
+            if !storage.list(&place, None, 1).await?.entries.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Another registry on the same volume relies on `_layers` and `tags` where there is `_manifests`, so that goes first
+    /// and as a whole.
+    async fn remove(&self, name: &RepositoryName) -> Result<bool, Error> {
+        let storage = self.registry().storage();
+        let repository = layout::repository_directory(name.as_str());
+        for algorithm in Algorithm::ALL {
+            storage.remove_directory(&layout::members(name, Member::Revision, algorithm)).await?;
+        }
+        let tags = layout::tags(name);
+        for place in [layout::all_revisions(name), tags.clone()] {
+            storage.remove_directory(&place).await?;
+        }
+        let Some(manifests) = tags.parent() else { return Ok(false) };
+        if !storage.remove_directory(&manifests).await? {
+            // Somebody pushes just now.
+            storage.create_directory(&tags).await?;
+            return Ok(false);
+        }
+        for algorithm in Algorithm::ALL {
+            storage.remove_directory(&layout::members(name, Member::Layer, algorithm)).await?;
+        }
+        storage.remove_directory(&layout::layers(name)).await?;
+        storage.remove_directory(&layout::uploads(name)).await?;
+        self.remove_referrers(name).await?;
+        let mut place = Some(repository);
+        let mut is_gone = None;
+        while let Some(directory) = place.filter(|place| *place != layout::repositories()) {
+            let removed = storage.remove_directory(&directory).await?;
+            is_gone.get_or_insert(removed);
+            place = if removed { directory.parent() } else { None };
+        }
+        Ok(is_gone == Some(true))
+    }
+
+    /// The index of referrers, if there is still no manifest.
+    async fn remove_referrers(&self, name: &RepositoryName) -> Result<(), Error> {
+        let repository = self.registry().repository(name);
+        let _order = repository.lock_tags().await;
+        if self.registry().has_manifests(name).await? {
+            return Ok(());
+        }
+        match self.registry().storage().delete_all(&layout::all_referrers(name)).await? {
+            Deletion::Acked => Ok(()),
+            Deletion::Unknown => Err(Error::DeleteUnknown),
+        }
+    }
+
+    /// The directories in which copies of links lay.
+    async fn prune_copies(&self, plan: &Plan) -> Result<(), Error> {
+        for repository in &plan.repositories {
+            for copy in &repository.copies {
+                let digest = plan.digests.digest(copy.id);
+                let mut place = layout::retired(&repository.name, copy.member, &digest).parent();
+                while let Some(directory) = place.filter(|place| *place != layout::gc()) {
+                    let removed = self.registry().storage().remove_directory(&directory).await?;
+                    place = if removed { directory.parent() } else { None };
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,409 @@
+//! What a collector takes away, what it leaves, and what can be brought back.
+
+use registry_core::gc::{Collector, GcOptions, GcReport};
+use registry_core::storage::{Fault, Storage as _};
+use registry_core::{Algorithm, Digest, Error, Reference, Repository, layout};
+
+use crate::world::{
+    CONFIG, World, content, digest_of, image, index, layer, push_blob, push_image, put, sha256, with_subject,
+};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Nothing is spared for its age, and everything may go.
+fn eager() -> GcOptions {
+    let mut options = GcOptions::default();
+    options.delete_untagged = true;
+    options.max_condemned = None;
+    options.alone = true;
+    options
+}
+
+async fn collect(world: &World, options: GcOptions) -> GcReport {
+    Collector::new(world.registry.clone(), options).run().await.unwrap()
+}
+
+/// So many runs that everything goes that nothing needs.
+async fn collect_all(world: &World) {
+    for _ in 0..12 {
+        world.clock.advance(DAY + 1);
+        collect(world, eager()).await;
+    }
+}
+
+async fn digests(world: &World) -> Vec<String> {
+    let keys = world.keys(&layout::root().child("blobs").unwrap()).await;
+    keys.iter().map(|key| key.rsplit('/').nth(1).unwrap().to_owned()).collect()
+}
+
+fn hex(digests: &[Digest]) -> Vec<String> {
+    let mut hex: Vec<String> = digests.iter().map(Digest::hex).collect();
+    hex.sort();
+    hex
+}
+
+async fn readable(repository: &Repository, reference: impl Into<Reference>) -> bool {
+    match repository.manifests().get(&reference.into()).await {
+        Ok(_) => true,
+        Err(Error::ManifestUnknown { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn what_tags_reach_stays_and_the_rest_goes() {
+    let world = World::new();
+    let a = world.at("a");
+    let (kept, gone) = (push_blob(&a, b"kept").await, push_blob(&a, b"gone").await);
+    let config = push_blob(&a, CONFIG).await;
+    let child = put(&a, &digest_of(&image(&[b"kept"])).to_string(), &image(&[b"kept"])).await.unwrap().digest;
+    let nested = index(&[&image(&[b"kept"])]);
+    let middle = put(&a, &digest_of(&nested).to_string(), &nested).await.unwrap().digest;
+    let top = put(&a, "v1", &index(&[&nested])).await.unwrap().digest;
+    let signature = with_subject(image(&[]), &image(&[b"kept"]));
+    let signature = put(&a, &digest_of(&signature).to_string(), &signature).await.unwrap().digest;
+    let untagged = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+
+    collect_all(&world).await;
+
+    assert_eq!(digests(&world).await, hex(&[kept, config, child, middle, top, signature]));
+    assert!(!readable(&a, untagged).await);
+    assert!(matches!(a.blobs().stat(&gone).await, Err(Error::BlobUnknown { .. })));
+    for manifest in [child, middle, top, signature] {
+        assert!(readable(&a, manifest).await, "{manifest}");
+    }
+    assert_eq!(a.referrers().list(&child, None, None, 9).await.unwrap().referrers.len(), 1);
+    assert_eq!(world.keys(&layout::gc()).await, [""; 0], "and nothing is left of the runs");
+}
+
+#[tokio::test]
+async fn untagged_manifests_stay_unless_they_are_to_go() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let untagged = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+    world.clock.advance(30 * DAY);
+    let mut options = eager();
+    options.delete_untagged = false;
+    assert!(collect(&world, options.clone()).await.is_idle());
+    options.delete_untagged = true;
+    options.untagged_grace = std::time::Duration::from_secs(31 * DAY);
+    assert!(collect(&world, options.clone()).await.is_idle());
+    options.untagged_grace = std::time::Duration::from_secs(29 * DAY);
+    assert_eq!(collect(&world, options).await.retired_manifests, 1);
+    assert!(readable(&a, untagged).await, "for the time of the quarantine");
+}
+
+#[tokio::test]
+async fn what_was_just_pushed_stays_for_the_lease() {
+    let world = World::new();
+    let a = world.at("a");
+    let blob = push_blob(&a, b"layer").await;
+    world.clock.advance(DAY - 10);
+    assert!(collect(&world, eager()).await.is_idle());
+    // Pushed again by somebody who found that it is there.
+    push_blob(&a, b"layer").await;
+    world.clock.advance(DAY - 10);
+    assert!(collect(&world, eager()).await.is_idle());
+    world.clock.advance(20);
+    let report = collect(&world, eager()).await;
+    assert_eq!((report.retired_layers, report.quarantined.count), (1, 0), "{report:?}");
+    assert_eq!(a.blobs().stat(&blob).await.unwrap().size, 5);
+}
+
+#[tokio::test]
+async fn a_manifest_can_be_built_on_what_is_in_quarantine() {
+    let world = World::new();
+    let a = world.at("a");
+    let blobs = [push_blob(&a, b"layer").await, push_blob(&a, CONFIG).await];
+    for _ in 0..2 {
+        world.clock.advance(DAY / 2 + 1);
+        collect(&world, eager()).await;
+    }
+    // The links were taken away; one more run takes the content, once these are purged.
+    for _ in 0..2 {
+        world.clock.advance(DAY + 1);
+        collect(&world, eager()).await;
+    }
+    assert_eq!(digests(&world).await, [""; 0], "all of it is in quarantine");
+    let b = world.at("b");
+    for blob in &blobs {
+        // The link is gone for good by now, so the client pushes or mounts; here it pushes the small one again.
+        assert!(a.blobs().stat(blob).await.is_err());
+    }
+    for bytes in [&b"layer"[..], CONFIG] {
+        b.uploads().push(&sha256(bytes), content(bytes)).await.unwrap();
+    }
+    let pushed = put(&b, "v1", &image(&[b"layer"])).await.unwrap().digest;
+    collect_all(&world).await;
+    assert!(readable(&b, pushed).await);
+    assert_eq!(digests(&world).await, hex(&[blobs[0], blobs[1], pushed]));
+}
+
+#[tokio::test]
+async fn a_link_in_quarantine_is_found_and_brought_back_by_a_push() {
+    let world = World::new();
+    let a = world.at("a");
+    let blobs = [push_blob(&a, b"layer").await, push_blob(&a, CONFIG).await];
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.retired_layers, 2);
+    for blob in &blobs {
+        assert!(world.storage.stat(&layout::layer_link(a.name(), blob)).await.unwrap().is_none());
+        assert!(a.blobs().stat(blob).await.is_ok(), "a client that looks is told that it is there");
+    }
+    assert!(world.registry.quarantine_hits() >= 2);
+    assert!(world.at("b").blobs().mount(&blobs[0], a.name()).await.unwrap().is_some(), "and can be mounted");
+    let pushed = put(&a, "v1", &image(&[b"layer"])).await.unwrap().digest;
+    for blob in &blobs {
+        assert!(world.storage.stat(&layout::layer_link(a.name(), blob)).await.unwrap().is_some());
+    }
+    collect_all(&world).await;
+    assert!(readable(&a, pushed).await);
+}
+
+#[tokio::test]
+async fn a_tag_put_on_a_manifest_in_quarantine_keeps_it() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let digest = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.retired_manifests, 1);
+    // Written behind the registry's back: as by a writer whose own look came before the link went.
+    world.write(&layout::tag_current(a.name(), &"v1".parse().unwrap()), layout::link(&digest)).await;
+    assert!(readable(&a, "v1".parse::<Reference>().unwrap()).await);
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.restored_links, 1);
+    collect_all(&world).await;
+    assert!(readable(&a, "v1".parse::<Reference>().unwrap()).await);
+}
+
+#[tokio::test]
+async fn what_a_client_deletes_is_not_found_among_the_copies() {
+    let world = World::new();
+    let a = world.at("a");
+    let blob = push_blob(&a, CONFIG).await;
+    let digest = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+    let stray = push_blob(&a, b"stray").await;
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.retired_manifests, 1);
+    a.manifests().delete(&digest.into()).await.unwrap();
+    assert!(!readable(&a, digest).await);
+    assert!(matches!(a.manifests().delete(&digest.into()).await, Err(Error::ManifestUnknown { .. })));
+    a.blobs().delete(&stray).await.unwrap();
+    assert!(matches!(a.blobs().stat(&stray).await, Err(Error::BlobUnknown { .. })));
+    assert!(matches!(put(&a, "v1", &image(&[b"stray"])).await, Err(Error::ReferencesUnknown { .. })));
+    assert!(a.blobs().stat(&blob).await.is_ok());
+    // A push of the same is a new one.
+    put(&a, "v1", &image(&[])).await.unwrap();
+    collect_all(&world).await;
+    assert!(readable(&a, digest).await);
+    a.manifests().delete(&digest.into()).await.unwrap();
+    collect_all(&world).await;
+    assert_eq!(digests(&world).await, [""; 0]);
+    assert_eq!(world.keys(&layout::root()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_index_that_was_refused_halfway_goes_after_the_lease() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let bytes = image(&[b"never pushed"]).to_string();
+    let digest = sha256(bytes.as_bytes());
+    world.write(&layout::blob(&digest), bytes).await;
+    world.write(&layout::revision_link(a.name(), &digest), layout::link(&digest)).await;
+    let mut options = eager();
+    options.delete_untagged = false;
+    assert_eq!(collect(&world, options.clone()).await.retired_manifests, 0, "somebody may be finishing it");
+    world.clock.advance(DAY + 1);
+    let report = collect(&world, options).await;
+    assert_eq!(report.retired_manifests, 1, "{report:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_left_alone() {
+    let world = World::new();
+    let a = world.at("a");
+    let needed = push_blob(&a, b"layer of an old image").await;
+    let (stray, other) = (push_blob(&a, b"stray").await, push_blob(&world.at("b"), b"other").await);
+    let old = format!(r#"{{"schemaVersion":1,"fsLayers":[{{"blobSum":"{needed}"}}]}}"#);
+    let old_digest = sha256(old.as_bytes());
+    world.write(&layout::blob(&old_digest), old).await;
+    for name in ["a", "c"] {
+        let name = name.parse().unwrap();
+        world.write(&layout::revision_link(&name, &old_digest), layout::link(&old_digest)).await;
+    }
+    world.write(&layout::revisions(a.name(), Algorithm::Sha256).child("stray").unwrap(), "x").await;
+    world.write(&layout::tags(a.name()).child("stray").unwrap(), "x").await;
+    world.clock.advance(DAY + 1);
+    let mut options = eager();
+    options.delete_untagged = false;
+    let report = collect(&world, options.clone()).await;
+    assert_eq!((report.retired_manifests, report.retired_layers), (0, 2), "{report:?}");
+    assert_eq!(report.skipped_total, 2, "{report:?}");
+
+    // A manifest whose bytes are not its own: what it needs could be anything in its repository.
+    push_blob(&a, b"stray").await;
+    world.write(&layout::blob(&old_digest), "torn").await;
+    for _ in 0..6 {
+        world.clock.advance(DAY + 1);
+        let report = collect(&world, options.clone()).await;
+        assert!(report.skipped.iter().any(|skipped| skipped.place.contains(&old_digest.hex())), "{report:?}");
+    }
+    assert!(a.blobs().stat(&stray).await.is_ok());
+    assert!(a.blobs().stat(&needed).await.is_ok());
+    assert!(world.at("b").blobs().stat(&other).await.is_err(), "other repositories are collected");
+    assert!(world.storage.stat(&layout::blob(&other)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_torn_tag_takes_no_manifest_with_it() {
+    let world = World::new();
+    let a = world.at("a");
+    push_image(&a, "v1").await;
+    world.write(&layout::tag_current(a.name(), &"v1".parse().unwrap()), "").await;
+    world.clock.advance(DAY + 1);
+    let report = collect(&world, eager()).await;
+    assert!(report.is_idle() && report.skipped_total == 1, "{report:?}");
+}
+
+#[tokio::test]
+async fn sha512_content_counts_and_a_link_to_another_digest_is_followed() {
+    let world = World::new();
+    let a = world.at("a");
+    let bytes = b"by its long name";
+    let long = Digest::of(Algorithm::Sha512, bytes);
+    a.uploads().push(&long, content(&bytes[..])).await.unwrap();
+    let (alias, target) = (Digest::of(Algorithm::Sha512, b"alias"), sha256(b"alias"));
+    world.write(&layout::blob(&target), &b"alias"[..]).await;
+    world.write(&layout::layer_link(a.name(), &alias), layout::link(&target)).await;
+    push_blob(&a, CONFIG).await;
+    let mut manifest = image(&[]);
+    for (digest, size) in [(long, bytes.len()), (alias, 5)] {
+        let mut named = layer(bytes);
+        named["digest"] = digest.to_string().into();
+        named["size"] = size.into();
+        manifest["layers"].as_array_mut().unwrap().push(named);
+    }
+    let pushed = put(&a, "v1", &manifest).await.unwrap().digest;
+    collect_all(&world).await;
+    assert!(readable(&a, pushed).await);
+    for digest in [long, alias] {
+        assert!(a.blobs().stat(&digest).await.is_ok(), "{digest}");
+    }
+}
+
+#[tokio::test]
+async fn too_much_at_once_stops_the_run() {
+    let world = World::new();
+    let a = world.at("a");
+    for number in 0..150_u32 {
+        let bytes = number.to_be_bytes().to_vec();
+        let digest = sha256(&bytes);
+        world.write(&layout::blob(&digest), bytes).await;
+    }
+    let kept = push_image(&a, "v1").await;
+    world.clock.advance(DAY + 1);
+    let mut options = eager();
+    options.max_condemned = Some(30);
+    let report = collect(&world, options.clone()).await;
+    let brake = report.braked.unwrap();
+    assert_eq!((brake.condemned, brake.blobs), (150, 152));
+    assert_eq!(digests(&world).await.len(), 152);
+    assert_eq!(world.keys(&layout::gc()).await, [""; 0]);
+    options.max_condemned = None;
+    assert_eq!(collect(&world, options).await.quarantined.count, 150);
+    assert!(readable(&a, kept).await);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_same_and_changes_nothing() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, b"gone").await;
+    push_image(&a, "v1").await;
+    put(&a, &digest_of(&index(&[])).to_string(), &index(&[])).await.unwrap();
+    for _ in 0..6 {
+        world.clock.advance(DAY + 1);
+        let before = world.keys(&layout::root()).await;
+        let mut options = eager();
+        options.dry_run = true;
+        let told = collect(&world, options).await;
+        assert_eq!(world.keys(&layout::root()).await, before);
+        let done = collect(&world, eager()).await;
+        let counts = |report: &GcReport| {
+            let links = [report.retired_layers, report.retired_manifests, report.purged_links, report.restored_links];
+            (links, report.quarantined, report.purged, report.restored, report.marked, report.blobs)
+        };
+        assert_eq!(counts(&told), counts(&done));
+    }
+}
+
+#[tokio::test]
+async fn a_run_may_be_cut_off_anywhere() {
+    for number in 0.. {
+        let world = World::new();
+        let a = world.at("a");
+        let kept = push_image(&a, "v1").await;
+        push_blob(&a, b"gone").await;
+        put(&a, &digest_of(&index(&[])).to_string(), &index(&[])).await.unwrap();
+        let again = with_subject(image(&[]), &index(&[]));
+        put(&a, &digest_of(&again).to_string(), &again).await.unwrap();
+        for _ in 0..3 {
+            world.clock.advance(DAY + 1);
+            collect(&world, eager()).await;
+        }
+        push_blob(&a, b"more").await;
+        world.clock.advance(DAY + 1);
+        let at = world.storage.operations().len() + number;
+        let fault = [Fault::Before, Fault::After][number % 2];
+        world.storage.fail_at(at, fault);
+        let outcome = Collector::new(world.registry.clone(), eager()).run().await;
+        let reached = world.storage.operations().len() > at;
+        world.storage.heal();
+        assert!(readable(&a, kept).await && readable(&a, "v1".parse::<Reference>().unwrap()).await);
+        collect_all(&world).await;
+        assert!(readable(&a, kept).await);
+        assert_eq!(digests(&world).await, hex(&[sha256(CONFIG), kept]), "fault {number}");
+        assert_eq!(world.keys(&layout::gc()).await, [""; 0], "fault {number}: {outcome:?}");
+        if !reached {
+            assert!(number > 20, "the fault never came");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_alone_leaves_what_another_may_still_be_at() {
+    let world = World::new();
+    let a = world.at("a");
+    let blob = push_blob(&a, b"gone").await;
+    a.blobs().delete(&blob).await.unwrap();
+    world.clock.advance(DAY + 1);
+    // The first run is cut off after it took the content away.
+    let mut shared = eager();
+    shared.alone = false;
+    let before = world.storage.operations().len();
+    assert_eq!(collect(&world, shared.clone()).await.quarantined.count, 1);
+    let deleted = world.storage.operations()[before..]
+        .iter()
+        .rposition(|operation| operation.key == layout::blob(&blob))
+        .unwrap();
+    let world = World::new();
+    let a = world.at("a");
+    let blob = push_blob(&a, b"gone").await;
+    a.blobs().delete(&blob).await.unwrap();
+    world.clock.advance(DAY + 1);
+    world.storage.fail_at(world.storage.operations().len() + deleted + 1, Fault::Before);
+    assert!(Collector::new(world.registry.clone(), shared.clone()).run().await.is_err());
+    for _ in 0..3 {
+        world.clock.advance(10 * DAY);
+        let report = collect(&world, shared.clone()).await;
+        assert_eq!((report.unresolved_runs, report.purged.count), (1, 0));
+    }
+    world.clock.advance(DAY);
+    assert_eq!(collect(&world, eager()).await.purged.count, 0, "the quarantine begins when it is certain to be over");
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.purged.count, 1);
+}
