@@ -18,7 +18,9 @@ pub(crate) struct Ledger {
     /// How long a promise holds, in seconds.
     pub(crate) promise_seconds: u64,
     /// Whether a collector is at work, which may make a writer give up.
-    pub(crate) collected: bool,
+    collected: bool,
+    /// Whether a collector may take manifests away that have no tag.
+    untagged_go: bool,
 }
 
 /// What is known of one repository.
@@ -111,8 +113,8 @@ impl Flight {
 }
 
 impl Ledger {
-    pub(crate) fn new(tasks: usize, promise_seconds: u64, collected: bool) -> Self {
-        Self { flights: vec![None; tasks + 1], promise_seconds, collected, ..Self::default() }
+    pub(crate) fn new(tasks: usize, promise_seconds: u64, collected: bool, untagged_go: bool) -> Self {
+        Self { flights: vec![None; tasks + 1], promise_seconds, collected, untagged_go, ..Self::default() }
     }
 
     /// Everything in the repository that must be readable by its digest.
@@ -122,7 +124,9 @@ impl Ledger {
 
     /// Everything whose bytes must be there for the sake of the repository.
     pub(crate) fn needed(&self, repo: Repo) -> Set {
-        items(self.repos[repo.0].acknowledged).fold(0, |set, item| set | item.needs())
+        let Membership { acknowledged, tags, .. } = &self.repos[repo.0];
+        let stays = |item: &Item| !self.untagged_go || tags.contains(&item.bit());
+        items(*acknowledged).filter(stays).fold(0, |set, item| set | item.needs())
     }
 
     /// What was surely deleted from the repository.
@@ -275,6 +279,9 @@ impl Ledger {
                 return Err("it was there".into());
             }
             (Kind::DeleteTag | Kind::Look | Kind::Delete | Kind::Mount(_), Outcome::Missing) => {}
+            (Kind::Look, Outcome::Done) if !self.collected && self.deleted(flight.repo) & own != 0 => {
+                return Err("it was deleted".into());
+            }
             (_, Outcome::Done) => self.done(&flight, now),
             _ => return Err(format!("unexpected: {outcome:?}")),
         }

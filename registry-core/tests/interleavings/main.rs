@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod chance;
+mod collectors;
 mod explore;
 mod ledger;
 mod mirror;

@@ -33,7 +33,7 @@ pub(crate) struct Facts {
     fossils: [(u8, u8); ITEMS],
     /// Whether the repository has a link to it.
     links: [[bool; ITEMS]; REPOS.len()],
-    /// How many retired copies of that link there are.
+    /// How many retired copies of that link there are which are not marked as deleted.
     retired: [[u8; ITEMS]; REPOS.len()],
     /// What the tag points to.
     current: [[Option<Item>; MARKS.len()]; REPOS.len()],
@@ -99,7 +99,18 @@ impl Mirror {
             let replaced = self.objects.contains_key(key);
             self.forget(meaning, &before, replaced);
         }
+        if let (Some(Meaning::Retired(repo, item)), Some((directory, _))) = (meaning, key.rsplit_once('/')) {
+            self.facts.retired[repo.0][item.0] = self.unmarked(directory);
+        }
         changed
+    }
+
+    /// How many copies in a directory have no mark beside them.
+    fn unmarked(&self, directory: &str) -> u8 {
+        let names = self.below(directory);
+        let is_marked = |name: &String| names.contains(&format!("{name}.deleted"));
+        let unmarked = names.iter().filter(|name| !name.ends_with(".deleted") && !is_marked(name));
+        u8::try_from(unmarked.count()).unwrap()
     }
 
     /// Every key below a prefix.
@@ -135,8 +146,7 @@ impl Mirror {
                 facts.fossils[item.0].0 += 1;
                 facts.fossils[item.0].1 += u8::from(now.content != item.content().bytes);
             }
-            Some(Meaning::Retired(repo, item)) => facts.retired[repo.0][item.0] += 1,
-            None => {}
+            Some(Meaning::Retired(..)) | None => {}
         }
     }
 
@@ -147,7 +157,6 @@ impl Mirror {
                 self.facts.fossils[item.0].0 -= 1;
                 self.facts.fossils[item.0].1 -= u8::from(before.content != item.content().bytes);
             }
-            Some(Meaning::Retired(repo, item)) => self.facts.retired[repo.0][item.0] -= 1,
             _ if replaced => {}
             _ => self.note(meaning, before, false),
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, FutureExt as _};
 use registry_core::storage::{Storage, WriteOptions};
 use registry_core::{Registry, layout};
 
@@ -22,10 +21,9 @@ enum Care {
     CopyTooLate,
 }
 
-const CARELESS: Collect = Collect(|registry| collect(registry, Care::None).boxed());
-const LOOKS_AGAIN: Collect = Collect(|registry| collect(registry, Care::SecondLook).boxed());
-const COPIES_LATE: Collect =
-    Collect(|registry| -> BoxFuture<'static, _> { collect(registry, Care::CopyTooLate).boxed() });
+fn collector(care: Care) -> Collect {
+    Collect::new(move |registry| collect(registry, care))
+}
 
 async fn collect(registry: Registry, care: Care) -> Result<(), String> {
     let storage = registry.storage();
@@ -73,7 +71,7 @@ fn found_out(program: Program, what: &[&str]) {
 fn it_breaks_a_promise() {
     let program = Program::new("a promise and a careless collector").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
     let program = program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))]);
-    found_out(program.collector(CARELESS), &["promised, but missing: [layer-a]"]);
+    found_out(program.collector(collector(Care::None)), &["promised, but missing: [layer-a]"]);
 }
 
 #[test]
@@ -82,7 +80,7 @@ fn it_breaks_an_image_between_the_last_look_and_the_tag() {
         Program::new("an image and a collector that looks twice").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
     let program = program.client([Put(APP, IMAGE_A, Some(ONE))]);
     found_out(
-        program.collector(LOOKS_AGAIN),
+        program.collector(collector(Care::SecondLook)),
         &["promised, but missing: [layer-a]", "image-a), and the bytes of config are nowhere"],
     );
 }
@@ -92,7 +90,7 @@ fn it_breaks_a_mount() {
     let program = Program::new("a mount and a careless collector").before([Push(LIB, LAYER_B), Push(APP, CONFIG)]);
     let program = program.client([Mount(APP, LIB, LAYER_B), Put(APP, IMAGE_B, Some(ONE))]);
     found_out(
-        program.collector(CARELESS),
+        program.collector(collector(Care::None)),
         &["promised, but missing: [layer-b]", "Mount(app, lib, layer-b) of task 0: it was there"],
     );
 }
@@ -103,12 +101,12 @@ fn it_breaks_an_index() {
     let program = Program::new("an index and a careless collector").before(before);
     let program = program.client([Put(APP, INDEX, Some(ONE))]);
     // It keeps untagged manifests, so here it does no harm to what was there before, only to the index itself.
-    found_out(program.collector(CARELESS), &["index is needed in app"]);
+    found_out(program.collector(collector(Care::None)), &["index is needed in app"]);
 }
 
 #[test]
 fn a_copy_after_the_delete_is_too_late() {
     let program = Program::new("a copy after the delete").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
     let program = program.client([Put(APP, IMAGE_A, Some(ONE))]);
-    found_out(program.collector(COPIES_LATE), &["layer-a is needed in app"]);
+    found_out(program.collector(collector(Care::CopyTooLate)), &["layer-a is needed in app"]);
 }

@@ -55,6 +55,39 @@ fn publication(facts: &Facts, ledger: &Ledger, repo: Repo, mark: Mark) -> Result
     Ok(())
 }
 
+/// Looks whether nothing is left that nothing needs.
+///
+/// # Errors
+/// What is left.
+pub(crate) fn check_clean(mirror: &Mirror, ledger: &Ledger) -> Result<(), String> {
+    let facts = &mirror.facts;
+    let mut needed = 0;
+    for repo in Repo::all() {
+        let manifests = Item::all().filter(|item| item.is_manifest() && facts.is_live(repo, *item));
+        let in_repo = manifests.fold(0, |set, item| set | item.needs());
+        let links = || Item::all().filter(|item| facts.is_live(repo, *item));
+        if let Some(item) = links().find(|item| !item.is_manifest() && in_repo & item.bit() == 0) {
+            return Err(format!("nothing needs {item:?} in {repo:?}, and its link is left"));
+        }
+        let gone = |item: &Item| ledger.deleted(repo) & item.bit() != 0 && !is_named(facts, repo, *item);
+        if let Some(item) = links().find(gone) {
+            return Err(format!("{item:?} was deleted from {repo:?}, and came back"));
+        }
+        needed |= in_repo;
+    }
+    if let Some(item) = Item::all().find(|item| facts.takes_space(*item) && needed & item.bit() == 0) {
+        return Err(format!("nothing needs {item:?}, and its bytes are left"));
+    }
+    let left = mirror.below("docker/registry/v2/_gc");
+    if left.is_empty() { Ok(()) } else { Err(format!("left of collections: {left:?}")) }
+}
+
+/// Whether another manifest of the repository names it.
+fn is_named(facts: &Facts, repo: Repo, item: Item) -> bool {
+    let others = Item::all().filter(|other| *other != item && other.is_manifest() && facts.is_live(repo, *other));
+    others.fold(0, |set, other| set | other.needs()) & item.bit() != 0
+}
+
 /// Content whose delete may still take effect has a fossil.
 fn outstanding(facts: &Facts, late: &[Key]) -> Result<(), String> {
     for key in late {

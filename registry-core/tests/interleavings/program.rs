@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _};
 use registry_core::Registry;
 
 use crate::request::Request;
@@ -22,6 +22,10 @@ pub(crate) struct Program {
     pub(crate) late: u8,
     /// How many tasks may end at any point.
     pub(crate) crashes: u8,
+    /// Whether only collectors do.
+    pub(crate) only_collectors_crash: bool,
+    /// Whether the collectors take manifests away that have no tag.
+    pub(crate) untagged_go: bool,
     /// Whether requests look things up side by side; otherwise in the order in which they ask.
     pub(crate) side_by_side: bool,
     /// How often a task may be left in the middle while it could go on.
@@ -29,6 +33,17 @@ pub(crate) struct Program {
     /// How long a promise holds.
     pub(crate) promise_seconds: u64,
     pub(crate) sabotage: Option<Sabotage>,
+    /// What is done when all is done.
+    pub(crate) epilogue: Option<Epilogue>,
+}
+
+/// Runs of a collector, one after the other, that leave no garbage.
+#[derive(Debug, Clone)]
+pub(crate) struct Epilogue {
+    pub(crate) collect: Collect,
+    pub(crate) runs: usize,
+    /// So much time goes by before each.
+    pub(crate) pause_seconds: u64,
 }
 
 /// What happened before.
@@ -48,9 +63,18 @@ pub(crate) enum Task {
     Collector(Collect),
 }
 
-/// A collector of garbage.
-#[derive(Clone, Copy)]
-pub(crate) struct Collect(pub(crate) fn(Registry) -> BoxFuture<'static, Result<(), String>>);
+/// A collector of garbage, as the work of a process of its own.
+#[derive(Clone)]
+pub(crate) struct Collect(pub(crate) Arc<dyn Fn(Registry) -> BoxFuture<'static, Result<(), String>> + Send + Sync>);
+
+impl Collect {
+    pub(crate) fn new<F>(collect: impl Fn(Registry) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self(Arc::new(move |registry| collect(registry).boxed()))
+    }
+}
 
 impl fmt::Debug for Collect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,10 +103,13 @@ impl Program {
             tick_seconds: 0,
             late: 0,
             crashes: 0,
+            only_collectors_crash: false,
+            untagged_go: false,
             side_by_side: false,
             preemptions: None,
             promise_seconds: u64::MAX,
             sabotage: None,
+            epilogue: None,
         }
     }
 

@@ -14,7 +14,7 @@ use registry_core::{Clock, InlineBlocking, Random, Registry};
 use crate::ledger::Ledger;
 use crate::mirror::Stored;
 use crate::oracle;
-use crate::program::{Before, Program, Task};
+use crate::program::{Before, Epilogue, Program, Task};
 use crate::request::Client;
 use crate::storage::Scheduled;
 use crate::world::{Grant, Seams, State, Tally, World};
@@ -82,8 +82,8 @@ impl Prepared {
         let program = program.shared();
         let tasks = program.tasks.len();
         let world = Arc::new(World::new(tasks));
-        world.state().ledger = Ledger::new(tasks, program.promise_seconds, program.collects());
-        let storage = Arc::new(Scheduled::new(&world, None));
+        world.state().ledger = Ledger::new(tasks, program.promise_seconds, program.collects(), program.untagged_go);
+        let storage = Arc::new(Scheduled::new(&world, None, true));
         world.state().current = tasks;
         let client = Client { world: Arc::clone(&world), registry: process(&world, &storage), task: tasks };
         for before in &program.before {
@@ -117,7 +117,7 @@ impl Run {
     pub(crate) fn begin(prepared: &Prepared, traced: bool) -> Self {
         let program = Arc::clone(&prepared.program);
         let world = Arc::new(World::new(program.tasks.len()));
-        let storage = Arc::new(Scheduled::new(&world, program.sabotage));
+        let storage = Arc::new(Scheduled::new(&world, program.sabotage, program.late == 0));
         for (key, stored) in &prepared.objects {
             let since_epoch = stored.modified.duration_since(std::time::UNIX_EPOCH).unwrap();
             world.state().seconds = since_epoch.as_secs();
@@ -128,6 +128,7 @@ impl Run {
             state.seconds = prepared.seconds;
             state.ledger = prepared.ledger.clone();
             state.unscheduled = false;
+            state.collectors = (0..program.tasks.len()).filter(|task| program.is_collector(*task)).collect();
             state.histories.fill(0);
             state.trace = traced.then(Vec::new);
         }
@@ -161,6 +162,8 @@ impl Run {
             let context = &mut Context::from_waker(&self.wakers[task].1);
             if let Poll::Ready(()) = future.poll_unpin(context) {
                 self.tasks[task] = None;
+                // Nothing depends any more on what it did.
+                self.world.state().histories[task] = 0;
             }
         }
         let state = self.world.state();
@@ -193,7 +196,8 @@ impl Run {
         choices.extend((0..state.late.len()).map(Choice::Effect));
         let alive = self.tasks.iter().any(Option::is_some);
         if self.crashes > 0 {
-            let crashable = (0..self.tasks.len()).filter(|task| self.tasks[*task].is_some());
+            let may_crash = |task: &usize| !self.program.only_collectors_crash || self.program.is_collector(*task);
+            let crashable = (0..self.tasks.len()).filter(|task| self.tasks[*task].is_some()).filter(may_crash);
             choices.extend(crashable.map(Choice::Crash));
         }
         if alive && self.ticks > 0 {
@@ -260,7 +264,9 @@ impl Run {
                 self.world.note(|| format!("    task {task} ends where it is"));
                 self.world.state().current = task;
                 self.tasks[task] = None;
-                self.world.state().ledger.abandon(task);
+                let mut state = self.world.state();
+                state.histories[task] = 0;
+                state.ledger.abandon(task);
             }
             Choice::Tick => {
                 self.ticks -= 1;
@@ -322,7 +328,8 @@ impl Run {
         self.world.state().trace.clone().unwrap_or_default()
     }
 
-    /// Another process looks at all that there is when everybody is done.
+    /// Another process looks at all that there is when everybody is done; and if there were collectors, others end what
+    /// they began, and it looks again.
     ///
     /// # Errors
     /// What is wrong.
@@ -336,7 +343,25 @@ impl Run {
         let registry = process(&self.world, &self.storage);
         let client = Client { world: Arc::clone(&self.world), registry, task: tasks };
         block_on(client.look_at_all());
-        self.check()
+        self.check()?;
+        if self.program.collects() && self.program.epilogue.is_some() {
+            self.collect_the_rest(&client)?;
+        }
+        Ok(())
+    }
+
+    fn collect_the_rest(&self, client: &Client) -> Result<(), String> {
+        let Some(Epilogue { collect, runs, pause_seconds }) = &self.program.epilogue else { return Ok(()) };
+        for _ in 0..*runs {
+            self.world.note(|| format!("    {pause_seconds} s go by, and a collector runs"));
+            self.world.state().seconds += pause_seconds;
+            block_on(collect.0(client.registry.clone()))?;
+            self.check()?;
+        }
+        block_on(client.look_at_all());
+        self.check()?;
+        let state = self.world.state();
+        oracle::check_clean(&state.mirror, &state.ledger)
     }
 }
 
@@ -353,7 +378,7 @@ fn tasks(program: &Program, world: &Arc<World>, storage: &Arc<Scheduled>) -> Vec
             }
             Task::Collector(collect) => {
                 let (registry, world) = (process(world, storage), Arc::clone(world));
-                let collect = *collect;
+                let collect = collect.clone();
                 async move {
                     if let Err(error) = collect.0(registry).await {
                         world.state().violated(format!("the collector of task {task}: {error}"));

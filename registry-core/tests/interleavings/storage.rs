@@ -13,21 +13,23 @@ use registry_core::storage::{
 };
 
 use crate::mirror::Stored;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{self, Sabotage};
 use crate::world::{Grant, StorageClock, World};
 
 /// A storage in memory where every operation waits until the scheduler lets it go, then takes effect at once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scheduled {
     inner: Arc<Memory>,
     world: Arc<World>,
     sabotage: Option<Sabotage>,
+    /// Whether a delete that was answered by "unknown" takes effect at once or never.
+    prompt_deletes: bool,
 }
 
 impl Scheduled {
-    pub(crate) fn new(world: &Arc<World>, sabotage: Option<Sabotage>) -> Self {
+    pub(crate) fn new(world: &Arc<World>, sabotage: Option<Sabotage>, prompt_deletes: bool) -> Self {
         let inner = Arc::new(Memory::with_clock(Arc::new(StorageClock(Arc::clone(world)))));
-        Self { inner, world: Arc::clone(world), sabotage }
+        Self { inner, world: Arc::clone(world), sabotage, prompt_deletes }
     }
 
     /// Waits for the operation's turn, does it, and notes the answer.
@@ -81,9 +83,17 @@ impl Scheduled {
         }
     }
 
-    fn sabotaged(&self, kind: OperationKind, key: &Key) -> bool {
-        let current = self.world.state().current;
-        self.sabotage.is_some_and(|sabotage| sabotage.applies(current, kind, key))
+    /// Whether whoever asks now is told that this is done, and it is not.
+    fn is_skipped(&self, kind: OperationKind, key: &Key) -> bool {
+        let is_collector = self.world.state().collects();
+        self.sabotage.is_some_and(|sabotage| sabotage.skips(is_collector, kind, key.as_str()))
+    }
+
+    /// What whoever asks now is told of the time of an object.
+    fn dated(&self, key: &Key, found: Option<Metadata>) -> Option<Metadata> {
+        let is_collector = self.world.state().collects();
+        let lies = self.sabotage.is_some_and(|sabotage| sabotage.backdates(is_collector, key.as_str()));
+        found.map(|found| if lies { sabotage::backdated(found) } else { found })
     }
 }
 
@@ -91,16 +101,19 @@ impl Scheduled {
 #[async_trait]
 impl Storage for Scheduled {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let mut capabilities = self.inner.capabilities();
+        capabilities.prompt_deletes = self.prompt_deletes;
+        capabilities
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        self.around(OperationKind::Stat, key, self.inner.stat(key)).await
+        let stat = async { Ok(self.dated(key, self.inner.stat(key).await?)) };
+        self.around(OperationKind::Stat, key, stat).await
     }
 
     async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        if self.sabotaged(OperationKind::Confirm, key) {
-            return Sabotage::lie(key);
+        if self.is_skipped(OperationKind::Confirm, key) {
+            return Ok(sabotage::imagined(key.as_str()));
         }
         self.around(OperationKind::Confirm, key, self.inner.confirm(key)).await
     }
@@ -114,12 +127,15 @@ impl Storage for Scheduled {
     }
 
     async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
-        if self.sabotaged(OperationKind::Write, key) {
+        if self.is_skipped(OperationKind::Write, key) {
             return Ok(());
         }
         let write = async {
             let answer = self.inner.write(key, content, options).await;
             self.look(key).await;
+            if let Some(copy) = self.sabotage.and_then(|sabotage| sabotage.takes_along(key.as_str())) {
+                self.delete_late(&copy).await;
+            }
             answer
         };
         self.around(OperationKind::Write, key, write).await
@@ -130,7 +146,8 @@ impl Storage for Scheduled {
             Grant::Now => self.inner.delete(key).await,
             Grant::Late => {
                 self.world.state().late.push(key.clone());
-                Ok(Deletion::Unknown)
+                let lies = self.sabotage == Some(Sabotage::LateIsDone);
+                Ok(if lies { Deletion::Acked } else { Deletion::Unknown })
             }
         };
         self.look(key).await;
@@ -147,8 +164,23 @@ impl Storage for Scheduled {
         self.around(OperationKind::DeleteAll, prefix, delete).await
     }
 
+    async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
+        if self.is_skipped(OperationKind::Copy, to) {
+            return self.around(OperationKind::Copy, to, self.inner.stat(from)).await;
+        }
+        let copy = async {
+            let answer = self.inner.copy(from, to).await;
+            self.look(to).await;
+            if self.sabotage == Some(Sabotage::RestoreMoves) && from.as_str().contains("/_gc/") {
+                self.delete_late(from).await;
+            }
+            answer
+        };
+        self.around(OperationKind::Copy, to, copy).await
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
-        if self.sabotaged(OperationKind::List, prefix) {
+        if self.is_skipped(OperationKind::List, prefix) {
             return Ok(Listing::default());
         }
         self.around(OperationKind::List, prefix, self.inner.list(prefix, after, limit)).await
@@ -160,7 +192,7 @@ impl Storage for Scheduled {
         let size = staged.as_ref().map(|staged| staged.as_ref().map(|staged| staged.size()));
         let answer = size.map_err(|_| Error::Busy { key: key.clone() });
         self.answered(OperationKind::Stage, key, &answer);
-        let outer = Self { inner: Arc::clone(&self.inner), world: Arc::clone(&self.world), sabotage: self.sabotage };
+        let outer = self.clone();
         Ok(staged?.map(|inner| {
             let staged: Box<dyn Staged> = Box::new(ScheduledStaged { inner, key: key.clone(), storage: outer });
             staged
@@ -174,6 +206,11 @@ impl Storage for Scheduled {
     async fn create_directory(&self, prefix: &Key) -> Result<(), Error> {
         // It does nothing here, so there is nothing to put in an order.
         self.inner.create_directory(prefix).await
+    }
+
+    async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error> {
+        // As above.
+        self.inner.remove_directory(prefix).await
     }
 
     async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {

@@ -26,6 +26,8 @@ pub(crate) struct State {
     tickets: u64,
     /// No operation waits: for what happens before and after the part that is scheduled.
     pub(crate) unscheduled: bool,
+    /// Which tasks are collectors.
+    pub(crate) collectors: Vec<usize>,
     /// One hash for each task, of all that it did and was told. A task is a function of that.
     pub(crate) histories: Vec<u64>,
     /// Where each task stands among its requests.
@@ -123,6 +125,11 @@ impl World {
 }
 
 impl State {
+    /// Whether the code that runs is a collector's.
+    pub(crate) fn collects(&self) -> bool {
+        self.collectors.contains(&self.current)
+    }
+
     /// Adds something to the history of the task whose code runs.
     pub(crate) fn remember(&mut self, what: impl Hash) {
         let current = self.current;
