@@ -67,16 +67,14 @@ impl<'a> Manifests<'a> {
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let digest = match reference {
-            Reference::Digest(digest) => *digest,
-            Reference::Tag(tag) => match self.registry().link(&layout::tag_current(self.name(), tag)).await? {
-                Some(digest) => digest,
-                None => return Ok(None),
-            },
+        let found = match reference {
+            Reference::Digest(digest) => {
+                let target = self.registry().member(self.name(), Member::Revision, digest).await?;
+                target.map(|target| (*digest, target))
+            }
+            Reference::Tag(tag) => self.0.tags().look_up(tag).await?,
         };
-        let Some(target) = self.registry().member(self.name(), Member::Revision, &digest).await? else {
-            return Ok(None);
-        };
+        let Some((digest, target)) = found else { return Ok(None) };
         let Some(content) = self.stored(&target).await? else {
             return Ok(None);
         };

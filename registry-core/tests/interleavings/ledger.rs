@@ -93,6 +93,8 @@ struct Flight {
     tag_disturbed: bool,
     /// What the tag may have read as meanwhile.
     seen: Set,
+    /// Whether what is looked for was surely deleted before.
+    gone: bool,
     /// Whether this request alone made the manifest one of those that the tag may read as.
     widened: bool,
 }
@@ -165,6 +167,7 @@ impl Ledger {
             disturbed: 0,
             tag_disturbed: false,
             seen: mark.map_or(0, |mark| self.repos[repo.0].tags[mark.0]),
+            gone: item.is_some_and(|item| self.repos[repo.0].deleted & item.bit() != 0),
             widened: false,
         };
         flight.sure = self.sure(flight.source(), now);
@@ -258,7 +261,7 @@ impl Ledger {
         let own = flight.item.map_or(0, Item::bit);
         match (flight.kind, outcome) {
             (_, Outcome::Contended) => {
-                let excused = self.collected || flight.disturbed & own != 0;
+                let excused = self.collected || flight.disturbed & own != 0 || flight.tag_disturbed;
                 return if excused { Ok(()) } else { Err("it gave up though nobody was in its way".into()) };
             }
             (Kind::Put, Outcome::Refused(missing)) => {
@@ -279,7 +282,7 @@ impl Ledger {
                 return Err("it was there".into());
             }
             (Kind::DeleteTag | Kind::Look | Kind::Delete | Kind::Mount(_), Outcome::Missing) => {}
-            (Kind::Look, Outcome::Done) if !self.collected && self.deleted(flight.repo) & own != 0 => {
+            (Kind::Look, Outcome::Done) if !self.collected && flight.gone && self.deleted(flight.repo) & own != 0 => {
                 return Err("it was deleted".into());
             }
             (_, Outcome::Done) => self.done(&flight, now),

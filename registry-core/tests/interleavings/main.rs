@@ -8,6 +8,7 @@ mod collectors;
 mod explore;
 mod ledger;
 mod mirror;
+mod mutants;
 mod naive;
 mod oracle;
 mod program;

@@ -8,6 +8,7 @@ use registry_core::Registry;
 
 use crate::request::Request;
 use crate::sabotage::Sabotage;
+use crate::universe::{Item, Repo};
 
 /// What lies in the storage before, who does what then, and what else may happen meanwhile.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub(crate) enum Before {
     Do(Request),
     /// So many seconds went by.
     Wait(u64),
+    /// A delete by digest was cut off after its first step, so that tags point to nothing.
+    CutOff(Repo, Item),
 }
 
 /// What goes on at the same time.
@@ -122,6 +125,12 @@ impl Program {
     /// And then so much time went by.
     pub(crate) fn wait(mut self, seconds: u64) -> Self {
         self.before.push(Before::Wait(seconds));
+        self
+    }
+
+    /// And then a delete by digest was cut off after its first step.
+    pub(crate) fn cut_off(mut self, repo: Repo, item: Item) -> Self {
+        self.before.push(Before::CutOff(repo, item));
         self
     }
 

@@ -5,8 +5,9 @@
 use std::env;
 
 use crate::chance::Chance;
+use crate::collectors::{SPAN_SECONDS, collected, runs};
 use crate::explore::{Explored, prepare, wander};
-use crate::program::{Program, Task};
+use crate::program::{Before, Program, Task};
 use crate::request::Request;
 use crate::universe::{
     APP, CONFIG, IMAGE_A, IMAGE_AB, IMAGE_B, INDEX, Item, LAYER_A, LAYER_B, LIB, Mark, NEST, ONE, Repo, SIGNATURE, TWO,
@@ -35,6 +36,42 @@ fn clients_of_several_processes() {
         }
         program
     });
+}
+
+#[test]
+fn clients_and_collectors() {
+    campaign("clients and collectors", |chance| {
+        let program = clients(chance);
+        among_collectors(chance, program, false)
+    });
+}
+
+#[test]
+fn clients_and_collectors_that_take_untagged() {
+    campaign("clients and collectors that take untagged", |chance| {
+        let program = clients(chance);
+        among_collectors(chance, program, true)
+    });
+}
+
+/// Collectors beside clients, steps of time, late deletes and crashes.
+fn among_collectors(chance: &mut Chance, program: Program, untagged_go: bool) -> Program {
+    let mut program = Program { crashes: 0, ..program };
+    let waited = [0, SPAN_SECONDS / 2, 3 * SPAN_SECONDS];
+    for _ in 0..chance.below(3) {
+        let place = chance.below(program.before.len() + 1);
+        program.before.insert(place, Before::Wait(chance.pick(&waited)));
+    }
+    let mut program = collected(program, untagged_go).wait(chance.pick(&waited));
+    for _ in 0..1 + chance.below(2) {
+        program = program.collector(runs(1 + chance.below(3), untagged_go));
+    }
+    program.name = "clients and collectors, by chance".into();
+    program.ticks = u8::try_from(chance.below(5)).unwrap();
+    program.tick_seconds = chance.pick(&[SPAN_SECONDS / 2, SPAN_SECONDS + 1, 2 * SPAN_SECONDS]);
+    program.late = if chance.one_in(2) { 0 } else { u8::try_from(1 + chance.below(3)).unwrap() };
+    program.crashes = if chance.one_in(2) { 0 } else { u8::try_from(1 + chance.below(2)).unwrap() };
+    program
 }
 
 fn number(variable: &str) -> Option<u64> {

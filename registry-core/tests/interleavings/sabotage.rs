@@ -25,8 +25,6 @@ pub(crate) enum Sabotage {
     BlindToLayers,
     /// A collector does not see what was taken away of the links.
     BlindToRetired,
-    /// To a collector every link to a blob is old.
-    NoLease,
     /// To a collector every earlier run is long over.
     NoQuarantine,
     /// What is brought back is moved, not copied.
@@ -50,18 +48,7 @@ impl Sabotage {
             Self::BlindToRevisions => is_collector && kind == List && is_below(key, "/_manifests/revisions"),
             Self::BlindToLayers => is_collector && kind == List && is_below(key, "/_layers"),
             Self::BlindToRetired => is_collector && kind == List && key.contains("/_gc/links"),
-            Self::NoLease | Self::NoQuarantine | Self::RestoreMoves | Self::LateIsDone | Self::DeleteTakesCopies => {
-                false
-            }
-        }
-    }
-
-    /// Whether the time of an object is told as long ago.
-    pub(crate) fn backdates(self, is_collector: bool, key: &str) -> bool {
-        match self {
-            Self::NoLease => is_collector && key.contains("/repositories/") && key.contains("/_layers/"),
-            Self::NoQuarantine => is_collector && key.contains("/_gc/runs/"),
-            _ => false,
+            Self::NoQuarantine | Self::RestoreMoves | Self::LateIsDone | Self::DeleteTakesCopies => false,
         }
     }
 

@@ -91,8 +91,12 @@ impl Scheduled {
 
     /// What whoever asks now is told of the time of an object.
     fn dated(&self, key: &Key, found: Option<Metadata>) -> Option<Metadata> {
-        let is_collector = self.world.state().collects();
-        let lies = self.sabotage.is_some_and(|sabotage| sabotage.backdates(is_collector, key.as_str()));
+        let lies = self.sabotage == Some(Sabotage::NoQuarantine) && {
+            let state = self.world.state();
+            let record = state.mirror.objects().get(key.as_str());
+            let is_record = key.as_str().contains("/_gc/runs/") && state.collects();
+            is_record && record.is_some_and(|record| record.content.windows(8).any(|word| word == b"resolved"))
+        };
         found.map(|found| if lies { sabotage::backdated(found) } else { found })
     }
 }

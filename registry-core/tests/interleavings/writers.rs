@@ -144,3 +144,13 @@ fn a_link_that_is_not_written_is_found_out() {
         breaks(program.sabotaged(sabotage), what);
     }
 }
+
+#[test]
+fn two_processes_delete_by_digest_and_move_the_tag() {
+    holds(
+        Program::new("two processes delete by digest and move the tag")
+            .before([Ship(APP, IMAGE_A, Some(ONE)), Ship(APP, IMAGE_B, None)])
+            .client_of(0, [Put(APP, IMAGE_B, Some(ONE))])
+            .client_of(1, [Delete(APP, IMAGE_A)]),
+    );
+}
