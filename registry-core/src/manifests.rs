@@ -67,22 +67,16 @@ impl<'a> Manifests<'a> {
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let (registry, name) = (self.registry(), self.name());
-        let (digest, target) = match reference {
+        let registry = self.registry();
+        let found = match reference {
             Reference::Digest(digest) => {
                 let target = registry.promise_member(self.0, Member::Revision, digest).await?;
-                if let Some(target) = &target {
-                    registry.promise_content(target).await?;
-                }
-                (*digest, target)
+                target.map(|target| (*digest, target))
             }
-            Reference::Tag(tag) => match registry.link(&layout::tag_current(name, tag)).await? {
-                Some(digest) => (digest, registry.member(name, Member::Revision, &digest).await?),
-                None => return Ok(None),
-            },
+            Reference::Tag(tag) => self.0.tags().look_up(tag).await?,
         };
-        match target {
-            Some(target) => self.load(&digest, &target).await,
+        match found {
+            Some((digest, target)) => self.load(&digest, &target).await,
             None => Ok(None),
         }
     }

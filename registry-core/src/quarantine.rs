@@ -125,6 +125,7 @@ impl Registry {
             && !self.is_read_only()
         {
             self.announce(name, member, digest, target).await?;
+            self.hold_content(target).await?;
         }
         Ok(target)
     }
@@ -200,8 +201,12 @@ impl Registry {
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
             if !is_deleted {
-                let (_, mark) = copy_and_mark(&place, &run);
+                let (copy, mark) = copy_and_mark(&place, &run);
                 self.storage().write(&mark, bytes::Bytes::new(), WriteOptions::default()).await?;
+                if self.storage().stat(&copy).await?.is_none() {
+                    // It was purged meanwhile, and nobody would look for its mark.
+                    self.delete(&mark).await?;
+                }
             }
         }
         Ok(())

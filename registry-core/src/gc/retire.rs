@@ -1,6 +1,6 @@
 //! Takes links away.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::Collector;
 use super::digests::Id;
@@ -22,7 +22,7 @@ impl Collector {
                 let target = plan.digests.digest(*target);
                 self.remove_dead_tag(&repository.name, tag, &target, report).await?;
             }
-            let mut retired = HashSet::new();
+            let mut retired = BTreeSet::new();
             for (member, id) in &repository.retire {
                 if self.retire_link(plan, &repository.name, *member, *id, report).await? {
                     retired.insert((*member, *id));
@@ -68,7 +68,7 @@ impl Collector {
         &self,
         plan: &mut Plan,
         repository: &Repository,
-        retired: &HashSet<(Member, Id)>,
+        retired: &BTreeSet<(Member, Id)>,
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let registry = self.registry();
