@@ -108,7 +108,7 @@ fn write(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
             go(next, who, if unmarks { ClientAt::UnmarkOwn } else { after_announcing(scenario, operation) });
         }),
         ClientAt::UnmarkOwn => moves.may("W1 takes marks off the copies of", Subject::Link(link), |next| {
-            next.store.unmark(link);
+            unmark(next, link);
             go(next, who, after_announcing(scenario, operation));
         }),
         ClientAt::CompareEpoch => moves.may("compares the epoch", Subject::Nothing, |next| {
@@ -201,6 +201,15 @@ fn look_source(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>,
 pub(crate) fn write_link(next: &mut State, link: u8) {
     next.store.write_link(link);
     next.ghost.deleted.remove(link);
+    next.ghost.removed.remove(link);
+}
+
+/// A writer takes the marks off the retired copies of a link that it wrote, so that the link is there whatever a run does.
+pub(crate) fn unmark(next: &mut State, link: u8) {
+    if next.store.is_marked(link) {
+        next.store.unmark(link);
+        next.ghost.removed.remove(link);
+    }
 }
 
 pub(crate) fn go(next: &mut State, who: usize, at: ClientAt) {
@@ -214,7 +223,8 @@ pub(crate) fn acknowledge(scenario: &Scenario, next: &mut State, who: usize) {
     let client = &mut next.clients[who];
     let done = program[usize::from(client.acknowledged)];
     *client = Client { acknowledged: client.acknowledged + 1, ..Default::default() };
-    if matches!(done, Operation::Put { .. }) {
+    if let Operation::Put { link, .. } = done {
+        next.ghost.acknowledged.insert(link);
         end_promise(next, who);
     }
 }

@@ -1,7 +1,7 @@
 //! W2: a writer looks at everything that it needs, now that its link announces it, and restores what it finds a copy
 //! of only.
 
-use crate::client::{after_closure, go, link_of, refuse, write_link};
+use crate::client::{after_closure, go, link_of, refuse, unmark, write_link};
 use crate::moves::Moves;
 use crate::rules::Deviation;
 use crate::scenario::{Operation, Scenario};
@@ -39,7 +39,7 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
             next.clients[who].at = if unmarks { ClientAt::UnmarkRestored } else { ClientAt::LookBytes };
         }),
         ClientAt::UnmarkRestored => moves.may("W2 takes marks off the copies of", Subject::Link(link), |next| {
-            next.store.unmark(link);
+            unmark(next, link);
             next.clients[who].at = ClientAt::LookBytes;
         }),
         ClientAt::LookBytes | ClientAt::LookFossil | ClientAt::LookBytesAgain => {

@@ -45,13 +45,14 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
 fn remove_link(scenario: &Scenario, link: u8, moves: &mut Moves<'_>, who: usize) {
     moves.may("DELETE removes", Subject::Link(link), |next| {
         next.store.remove_link(link);
-        next.ghost.deleted.insert(link);
+        next.ghost.delete(link);
+        next.ghost.removed.insert(link);
         go(next, who, ClientAt::Mark);
     });
     if scenario.may(Fault::LateLinks) && !moves.state.store.late_of_clients.has(link) {
         moves.may("DELETE gets no answer for", Subject::Link(link), |next| {
             next.store.late_of_clients.insert(link);
-            next.ghost.deleted.insert(link);
+            next.ghost.delete(link);
             let blindly = scenario.broken(Deviation::RetriesBlindly);
             go(next, who, if blindly { ClientAt::RemoveLink } else { ClientAt::AwaitExpiry });
         });
@@ -64,7 +65,7 @@ fn mark(scenario: &Scenario, next: &mut State, link: u8) {
         if !next.store.retired[run].has(link) || scenario.broken(Deviation::DeleteForgetsRetired) {
             continue;
         }
-        next.ghost.deleted.insert(link);
+        next.ghost.delete(link);
         if scenario.broken(Deviation::DeleteRemovesRetired) {
             next.store.drop_retired(run, link);
         } else {

@@ -20,7 +20,8 @@ pub(crate) fn steps(scenario: &Scenario, moves: &mut Moves<'_>) {
             next.store.remove_link(link);
             // As long as its client waits for it, it is the delete that the client will acknowledge.
             if next.clients.iter().any(|client| client.at == ClientAt::AwaitExpiry) {
-                next.ghost.deleted.insert(link);
+                next.ghost.delete(link);
+                next.ghost.removed.insert(link);
             }
         });
     }

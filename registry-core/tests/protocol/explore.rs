@@ -169,34 +169,44 @@ fn hash(state: &State) -> usize {
     usize::try_from(mix.finish()).expect("64 bits")
 }
 
-/// A fast hash for small values. Whoever makes the states means no harm.
+/// A fast hash for states, which are made of single bytes. Whoever makes the states means no harm.
 #[derive(Default)]
-struct Mix(u64);
+struct Mix {
+    hash: u64,
+    /// Up to eight bytes that wait to be mixed in together.
+    waiting: u64,
+    bytes: u32,
+}
+
+impl Mix {
+    fn mixed(&self) -> u64 {
+        (self.hash.rotate_left(5) ^ self.waiting).wrapping_mul(0x517c_c1b7_2722_0a95)
+    }
+}
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29) ^ (self.0 >> 47)
+        let hash = self.mixed();
+        hash ^ (hash >> 29) ^ (hash >> 47)
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
-        }
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
     }
 
     fn write_u8(&mut self, value: u8) {
-        self.write_u64(u64::from(value));
+        self.waiting = (self.waiting << 8) | u64::from(value);
+        self.bytes += 1;
+        if self.bytes == 8 {
+            *self = Self { hash: self.mixed(), ..Self::default() };
+        }
     }
 
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
+    /// The number of a variant.
     fn write_isize(&mut self, value: isize) {
-        self.write_u64(value.unsigned_abs() as u64);
+        self.write_u8(value.to_le_bytes()[0]);
     }
+
+    /// The length of an array, which is the same in all states.
+    fn write_usize(&mut self, _: usize) {}
 }

@@ -51,20 +51,11 @@ pub(crate) fn check(scenario: &Scenario, state: &State) -> Result<(), Violation>
     required(scenario, state).try_for_each(|link| integrity(scenario, state, link))
 }
 
-/// The revision links of the manifests that must be whole: acknowledged, not deleted, and wanted by policy.
+/// The revision links of the manifests that must be whole: acknowledged, not deleted, and wanted by policy. A DELETE that is
+/// under way may count already.
 pub(crate) fn required<'a>(scenario: &'a Scenario, state: &'a State) -> impl Iterator<Item = u8> + 'a {
-    let pushed = scenario.programs.iter().zip(&state.clients).flat_map(|(program, client)| {
-        program[..usize::from(client.acknowledged)].iter().filter_map(|operation| match operation {
-            Operation::Put { link, .. } => Some(*link),
-            _ => None,
-        })
-    });
-    scenario
-        .acknowledged
-        .into_iter()
-        .chain(pushed)
-        .filter(|link| !state.ghost.deleted.has(*link) && !is_being_deleted(scenario, state, *link))
-        .filter(|link| is_kept(scenario, state, *link))
+    let acknowledged = state.ghost.acknowledged.into_iter();
+    acknowledged.filter(|link| !is_being_deleted(scenario, state, *link)).filter(|link| is_kept(scenario, state, *link))
 }
 
 fn is_being_deleted(scenario: &Scenario, state: &State, link: u8) -> bool {
@@ -152,7 +143,7 @@ fn finality(scenario: &Scenario, state: &State) -> Result<(), Violation> {
     if scenario.runs > 1 || scenario.looks_again {
         return Ok(());
     }
-    let mut shown = state.ghost.deleted.into_iter().filter(|link| state.store.reads(*link));
+    let mut shown = state.ghost.removed.into_iter().filter(|link| state.store.reads(*link));
     if shown.any(|link| !is_being_deleted(scenario, state, link)) {
         return Err(Violation::I7Resurrection("a deleted link can be read, and no writer wrote it again"));
     }

@@ -6,6 +6,7 @@ mod deletion;
 mod environment;
 mod explore;
 mod invariants;
+mod large;
 mod look;
 mod moves;
 mod mutants;

@@ -51,8 +51,7 @@ fn a_manifest_that_keeps_its_tag_while_the_tag_moves() {
 
 #[test]
 fn a_signature_stays_while_the_tag_of_its_image_moves() {
-    let mut scenario = Scenario::new("a tag moves under a signature", World::signed());
-    scenario.acknowledged.insert(SIGNATURE);
+    let scenario = Scenario::new("a tag moves under a signature", World::signed()).acknowledged(SIGNATURE);
     let scenario = scenario.stored(&[LAYER, IMAGE, SIGNATURE]).tagged(1, IMAGE);
     let scenario = scenario.client(&[put(IMAGE), Operation::DeleteTag { tag: 1 }]).runs(2);
     holds(scenario.quarantines(&[LAYER, SIGNATURE]).retires(&[IMAGE, SIGNATURE]).faults(FAULTS).recovery(), 10_000);
@@ -69,21 +68,21 @@ fn a_signature_of_a_tagged_image_is_pushed() {
 fn a_manifest_is_deleted_and_pushed_at_once() {
     let scenario = push_of_an_image("DELETE by digest beside a push of the same").stored(&[IMAGE]);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(1);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 12_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 4_000);
 }
 
 #[test]
 fn a_child_is_deleted_while_its_index_is_pushed() {
     let scenario = push_of_an_index("DELETE of a child beside a push of its index");
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(1);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 7_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 6_000);
 }
 
 #[test]
 fn a_blob_is_deleted_while_its_image_is_pushed() {
     let scenario = push_of_an_image("DELETE of a blob beside a push of its image");
     let scenario = scenario.client(&[Operation::DeleteBlob { link: LAYER }]).runs(1);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(FAULTS).recovery(), 9_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(FAULTS).recovery(), 5_000);
 }
 
 #[test]
@@ -111,8 +110,7 @@ fn head_promises_a_child() {
 fn an_upload_promises_a_layer() {
     let scenario = Scenario::new("an upload, then a push over it", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]).first_look();
-    let scenario = scenario.runs(2).quarantines(&[LAYER]).retires(&[LAYER]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes]), 80_000);
+    holds(scenario.runs(2).quarantines(&[LAYER]).retires(&[LAYER]), 21_000);
 }
 
 #[test]

@@ -97,8 +97,6 @@ pub(crate) struct Scenario {
     pub(crate) fine_scan: bool,
     /// What is checked besides I1 to I4: that from here complete runs leave no garbage and all that is kept.
     pub(crate) recovery: bool,
-    /// The manifests at the beginning, by their revision links, were acknowledged.
-    pub(crate) acknowledged: Set,
     pub(crate) initial: State,
     /// The parts of a scan, in their order. `prepared` fills it in.
     pub(crate) scan: Vec<Part>,
@@ -122,7 +120,6 @@ impl Scenario {
             first_look: false,
             fine_scan: false,
             recovery: false,
-            acknowledged: Set::EMPTY,
             initial: State::default(),
             scan: Vec::new(),
             faults: 0,
@@ -141,7 +138,12 @@ impl Scenario {
     /// A tag at the beginning, by an acknowledged push.
     pub(crate) fn tagged(mut self, tag: u8, link: u8) -> Self {
         self.initial.store.set_tag(tag, Some(link));
-        self.acknowledged.insert(link);
+        self.acknowledged(link)
+    }
+
+    /// The push of a manifest was acknowledged before the beginning.
+    pub(crate) fn acknowledged(mut self, link: u8) -> Self {
+        self.initial.ghost.acknowledged.insert(link);
         self
     }
 

@@ -252,13 +252,26 @@ impl Run {
 /// What the model remembers to judge by; no actor reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub(crate) struct Ghost {
-    /// Links that a client deleted, and no client wrote since.
+    /// The revision links whose push was acknowledged, and that no client deleted since.
+    pub(crate) acknowledged: Set,
+    /// Links that a client deleted, by removing them or by marking their copies, and no client wrote since. They need not
+    /// be whole.
     pub(crate) deleted: Set,
+    /// Of those the ones that are gone: no client wrote them since the storage removed them.
+    pub(crate) removed: Set,
     /// The client, by its number plus one, that has an answer which promises that its next push succeeds.
     pub(crate) promised: u8,
     /// The runs that settled anything since the promise: Q has not passed for what they hold.
     pub(crate) settled_since: Set,
     pub(crate) broken: Broken,
+}
+
+impl Ghost {
+    /// A client deletes a link.
+    pub(crate) fn delete(&mut self, link: u8) {
+        self.deleted.insert(link);
+        self.acknowledged.remove(link);
+    }
 }
 
 /// What a step broke, where the state after it does not show it.

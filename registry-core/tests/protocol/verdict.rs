@@ -30,7 +30,13 @@ pub(crate) fn breaks(scenario: Scenario, invariant: &str) {
     let Some((violation, trace)) = outcome.violation else {
         panic!("{}: nothing breaks in {} states", scenario.name, outcome.states);
     };
-    println!("model: broken after {} steps, {}: {}", trace.0.len(), violation.invariant(), scenario.name);
+    println!(
+        "model: {} states, {} after {} steps, breaks: {}",
+        outcome.states,
+        violation.invariant(),
+        trace.0.len(),
+        scenario.name
+    );
     println!("{violation:?}\n{trace}");
     assert_eq!(violation.invariant(), invariant, "{}: {violation:?}\n{trace}", scenario.name);
 }
