@@ -2,7 +2,7 @@
 
 use crate::moves::Moves;
 use crate::rules::Deviation;
-use crate::scenario::{Operation, Scenario};
+use crate::scenario::{Detail, Operation, Scenario};
 use crate::set::Set;
 use crate::state::{Broken, Client, ClientAt, State};
 use crate::step::Subject;
@@ -38,7 +38,7 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
         | ClientAt::LookBytesAgain
         | ClientAt::RestoreBytes => closure::steps(scenario, operation, moves, who),
         ClientAt::RemoveLink | ClientAt::AwaitExpiry | ClientAt::Mark | ClientAt::LookTag | ClientAt::RemoveTag => {
-            deletion::steps(scenario, operation, moves, who)
+            deletion::steps(scenario, operation, moves, who);
         }
     }
 }
@@ -66,7 +66,7 @@ fn start(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
             });
             return;
         }
-        Operation::Put { .. } if scenario.first_look => ClientAt::FirstLink,
+        Operation::Put { .. } if scenario.has(Detail::FirstLook) => ClientAt::FirstLink,
         Operation::Put { .. } => ClientAt::PutBytes,
         Operation::Upload { .. } => ClientAt::Publish,
         Operation::Mount { .. } => ClientAt::LookSource,
@@ -81,7 +81,7 @@ fn start(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
         begun.ghost.promised = number(who);
         begun.ghost.settled_since = Set::EMPTY;
     }
-    if scenario.first_look && matches!(operation, Operation::Put { .. }) {
+    if scenario.has(Detail::FirstLook) && matches!(operation, Operation::Put { .. }) {
         // Its own bytes and link are not there yet.
         begun.clients[who].item = 1;
     }
@@ -204,7 +204,8 @@ pub(crate) fn write_link(next: &mut State, link: u8) {
     next.ghost.removed.remove(link);
 }
 
-/// A writer takes the marks off the retired copies of a link that it wrote, so that the link is there whatever a run does.
+/// A writer takes the marks off the retired copies of a link that it wrote, so that the link is there whatever a run
+/// does.
 pub(crate) fn unmark(next: &mut State, link: u8) {
     if next.store.is_marked(link) {
         next.store.unmark(link);

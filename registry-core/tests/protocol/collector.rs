@@ -38,13 +38,13 @@ pub(crate) fn walk(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, posit
         }
         RunAt::Retired | RunAt::WriteLink | RunAt::DropRetired => restoring::links(scenario, moves, run, position),
         RunAt::Retire | RunAt::DeleteLink | RunAt::LookAtTags | RunAt::LookAtParents | RunAt::BringBack => {
-            retiring::steps(scenario, moves, run, position)
+            retiring::steps(scenario, moves, run, position);
         }
         RunAt::Quarantine | RunAt::DeleteBytes | RunAt::PurgeOwn => {
             quarantine::steps(scenario, moves, run, position);
         }
         RunAt::Ended | RunAt::Crashed => {
-            moves.run((run, position), "ends", Subject::Nothing, |next| end(scenario, next, run))
+            moves.run((run, position), "ends", Subject::Nothing, |next| end(scenario, next, run));
         }
     }
 }

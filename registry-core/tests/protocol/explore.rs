@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use crate::invariants::{self, Violation};
 use crate::moves::{Successors, successors};
 use crate::recovery;
-use crate::scenario::Scenario;
+use crate::scenario::{Detail, Scenario};
 use crate::state::State;
 
 /// What a search found.
@@ -91,7 +91,10 @@ impl<'a> Search<'a> {
 
     fn check(&mut self, state: &State) -> Result<(), Violation> {
         invariants::check(self.scenario, state)?;
-        if self.scenario.recovery && invariants::is_at_rest(state) && self.recovered.insert(recovery::key(state)) {
+        if self.scenario.has(Detail::Recovery)
+            && invariants::is_at_rest(state)
+            && self.recovered.insert(recovery::key(state))
+        {
             recovery::check(self.scenario, state)?;
         }
         Ok(())
@@ -191,7 +194,9 @@ impl Hasher for Mix {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u8(*byte));
+        for byte in bytes {
+            self.write_u8(*byte);
+        }
     }
 
     fn write_u8(&mut self, value: u8) {

@@ -1,7 +1,7 @@
 //! What must hold in each state.
 
 use crate::client::link_of;
-use crate::scenario::{Operation, Scenario, Untagged};
+use crate::scenario::{Detail, Operation, Scenario, Untagged};
 use crate::state::{Broken, ClientAt, RUNS, Run, RunAt, State};
 
 /// Which invariant does not hold, and how it shows.
@@ -51,8 +51,8 @@ pub(crate) fn check(scenario: &Scenario, state: &State) -> Result<(), Violation>
     required(scenario, state).try_for_each(|link| integrity(scenario, state, link))
 }
 
-/// The revision links of the manifests that must be whole: acknowledged, not deleted, and wanted by policy. A DELETE that is
-/// under way may count already.
+/// The revision links of the manifests that must be whole: acknowledged, not deleted, and wanted by policy. A DELETE
+/// that is under way may count already.
 pub(crate) fn required<'a>(scenario: &'a Scenario, state: &'a State) -> impl Iterator<Item = u8> + 'a {
     let acknowledged = state.ghost.acknowledged.into_iter();
     acknowledged.filter(|link| !is_being_deleted(scenario, state, *link)).filter(|link| is_kept(scenario, state, *link))
@@ -137,10 +137,10 @@ fn outstanding(scenario: &Scenario, state: &State) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What a client deleted cannot be read. One run alone cannot restore anything beside a DELETE; where others can, a deleted
-/// link may show until the next run, and `recovery` checks that it goes.
+/// What a client deleted cannot be read. One run alone cannot restore anything beside a DELETE; where others can, a
+/// deleted link may show until the next run, and `recovery` checks that it goes.
 fn finality(scenario: &Scenario, state: &State) -> Result<(), Violation> {
-    if scenario.runs > 1 || scenario.looks_again {
+    if scenario.runs > 1 || scenario.has(Detail::LooksAgain) {
         return Ok(());
     }
     let mut shown = state.ghost.removed.into_iter().filter(|link| state.store.reads(*link));

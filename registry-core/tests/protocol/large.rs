@@ -10,56 +10,56 @@ const ALL_FAULTS: &[Fault] = &[Fault::Crash, Fault::LateBytes, Fault::LateLinks,
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_image_with_every_fault() {
     let scenario = push_of_an_image("image; everything collected, every fault").runs(2).looks_again();
-    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 5_600_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_index_with_every_fault() {
     let scenario = push_of_an_index("index; the child and the layer collected, every fault").runs(2);
-    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 480_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_index_while_everything_is_collected() {
     let scenario = push_of_an_index("index; everything collected").runs(2).fine_scan();
-    holds(scenario.quarantines(&[LAYER, IMAGE, INDEX]).retires(&[LAYER, IMAGE, INDEX]).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER, IMAGE, INDEX]).retires(&[LAYER, IMAGE, INDEX]).recovery(), 190_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_image_and_three_runs() {
     let scenario = push_of_an_image("image; three runs with faults").runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash, Fault::LateBytes]), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash, Fault::LateBytes]), 950_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_index_and_three_runs() {
     let scenario = push_of_an_index("index; three runs with faults").runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 770_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn three_runs_that_collect_everything() {
     let scenario = push_of_an_image("image; three runs that collect everything").runs(3);
-    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]), 1);
+    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]), 9_000_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn an_image_and_an_index_over_it_are_pushed_at_once() {
     let scenario = push_of_an_index("image beside index").client(&[put_second(IMAGE)]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 340_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn an_index_is_pushed_twice_at_once() {
     let scenario = push_of_an_index("index beside index").client(&[put_second(INDEX)]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 160_000);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_child_is_pushed_by_digest_before_its_index() {
     let scenario = Scenario::new("child by digest, then index", World::index()).stored(&[LAYER]);
     let scenario = scenario.client(&[put_untagged(IMAGE), put(INDEX)]).runs(2).untagged(Untagged::DeleteOld);
     let scenario = scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes, Fault::Ageing]), 1);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes, Fault::Ageing]), 4_500_000);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_child_is_pushed_by_digest_before_its_index() {
 fn a_manifest_is_deleted_and_pushed_at_once() {
     let scenario = push_of_an_image("DELETE by digest beside a push, two runs").stored(&[IMAGE]);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(2).looks_again();
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 1_600_000);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_tagged_manifest_is_deleted_and_pushed_again() {
     let scenario = Scenario::new("DELETE by digest, then a push", World::image()).stored(&[LAYER, IMAGE]);
     let scenario = scenario.tagged(1, IMAGE);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }, put(IMAGE)]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(ALL_FAULTS).recovery(), 820_000);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_tagged_manifest_is_deleted_and_pushed_again() {
 fn a_child_is_deleted_while_its_index_is_pushed() {
     let scenario = push_of_an_index("DELETE of a child beside a push of its index, two runs");
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 570_000);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_child_is_deleted_while_its_index_is_pushed() {
 fn a_blob_is_deleted_while_its_image_is_pushed() {
     let scenario = push_of_an_image("DELETE of a blob beside a push of its image, two runs");
     let scenario = scenario.client(&[Operation::DeleteBlob { link: LAYER }]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(FAULTS).recovery(), 1_300_000);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_blob_is_deleted_and_uploaded_again() {
     let scenario = Scenario::new("DELETE of a blob, an upload, a push", World::image()).stored(&[LAYER]);
     let program = [Operation::DeleteBlob { link: LAYER }, Operation::Upload { link: LAYER }, put(IMAGE)];
     let scenario = scenario.client(&program).first_look().runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(FAULTS).recovery(), 290_000);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_blob_is_mounted_and_both_repositories_push() {
     let scenario = Scenario::new("mount and push beside a push in the source", world).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Mount { from: LAYER, to: layer }, put_second(image)]);
     let scenario = scenario.client(&[put(IMAGE)]).runs(2).first_look();
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, layer, image]).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, layer, image]).recovery(), 850_000);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_blob_goes_from_one_repository_to_another() {
     let program =
         [Operation::Mount { from: LAYER, to: layer }, put_second(image), Operation::DeleteManifest { link: IMAGE }];
     let scenario = scenario.tagged(0, IMAGE).client(&program).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE, layer, image]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE, layer, image]).faults(FAULTS).recovery(), 43_000);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_blob_goes_from_one_repository_to_another() {
 fn an_upload_beside_a_push() {
     let scenario = push_of_an_image("an upload beside a push").client(&[Operation::Upload { link: LAYER }]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[LAYER]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes]).recovery(), 1);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes]).recovery(), 410_000);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn promises_hold_while_links_become_old() {
     let scenario = Scenario::new("an upload, then a push, with links that become old", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]).first_look().runs(2);
     let faults = [Fault::Crash, Fault::LateBytes, Fault::LateLinks, Fault::Ageing];
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(&faults), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(&faults), 350_000);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn head_promises_with_faults() {
     let scenario = Scenario::new("HEAD of an image, then an index, with faults", World::index());
     let scenario = scenario.stored(&[LAYER, IMAGE]).client(&[Operation::Head { link: IMAGE }, put(INDEX)]);
     let scenario = scenario.first_look().runs(2).quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes, Fault::Ageing]), 1);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes, Fault::Ageing]), 230_000);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn head_promises_with_faults() {
 fn head_promises_with_three_runs() {
     let scenario = Scenario::new("HEAD of a layer, then a push, three runs", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Head { link: LAYER }, put(IMAGE)]).first_look().runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]), 1);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]), 1_200_000);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn head_promises_with_three_runs() {
 fn two_levels_of_nesting_with_faults() {
     let scenario = Scenario::new("two levels of nesting, with faults", World::nested());
     let scenario = scenario.stored(&[LAYER, IMAGE, INDEX]).client(&[put(OUTER)]).runs(2);
-    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[IMAGE, INDEX]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[LAYER, IMAGE]).retires(&[IMAGE, INDEX]).faults(FAULTS).recovery(), 230_000);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_image_and_its_signature_are_pushed_at_once() {
         Scenario::new("image beside its signature", World::signed()).stored(&[LAYER, IMAGE]).tagged(1, IMAGE);
     let scenario = scenario.client(&[put(IMAGE), Operation::DeleteTag { tag: 1 }]);
     let scenario = scenario.client(&[put_untagged(SIGNATURE)]).runs(2);
-    holds(scenario.quarantines(&[SIGNATURE]).retires(&[IMAGE, SIGNATURE]).faults(FAULTS).recovery(), 1);
+    holds(scenario.quarantines(&[SIGNATURE]).retires(&[IMAGE, SIGNATURE]).faults(FAULTS).recovery(), 160_000);
 }
 
 #[test]
@@ -195,6 +195,6 @@ fn filesystems_with_two_writers() {
     {
         let scenario = push_of_an_index(name).on(storage).client(&[put_second(IMAGE)]).runs(3);
         let scenario = scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]);
-        holds(scenario.faults(&[Fault::Crash]).recovery(), 1);
+        holds(scenario.faults(&[Fault::Crash]).recovery(), 290_000);
     }
 }

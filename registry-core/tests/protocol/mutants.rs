@@ -31,7 +31,6 @@ fn children_count_by_their_digest() {
 }
 
 #[test]
-#[ignore = "minutes: run by .ci/model"]
 fn live_links_are_not_the_only_members() {
     let scenario = image_and_runs("retired links announce nothing", Deviation::RetiredAnnounceNothing);
     breaks(scenario.runs(3).retires(&[IMAGE]), "I1");
@@ -78,7 +77,6 @@ fn a_fossil_stays_while_its_delete_may_land() {
 }
 
 #[test]
-#[ignore = "minutes: run by .ci/model"]
 fn a_fossil_has_a_name_of_its_own_in_each_run() {
     let scenario = image_and_runs("shared names of fossils", Deviation::SharedFossilNames);
     breaks(scenario.runs(3).faults(&[Fault::Crash]), "I2");
@@ -113,7 +111,7 @@ fn a_delete_is_signed_before_the_copy() {
 #[test]
 fn a_push_needs_what_its_children_need() {
     let mut scenario = Scenario::new("needs are not transitive", World::index());
-    // A layer link whose bytes were lost long ago. The push of the image will be refused, but its link is there by then.
+    // A layer link whose bytes were lost long ago. The push of the image will be refused, but by then its link is there.
     scenario.initial = State::default();
     scenario.initial.store.live.insert(LAYER);
     let scenario = scenario.client(&[put_untagged(IMAGE)]).client(&[put(INDEX)]);
@@ -126,7 +124,6 @@ fn a_push_announces_before_it_looks() {
 }
 
 #[test]
-#[ignore = "minutes: run by .ci/model"]
 fn an_epoch_does_not_replace_the_second_look() {
     // The runs bump the epoch before they list what is old.
     breaks(image_and_runs("an epoch", Deviation::EpochShortcut).runs(3), "I1");

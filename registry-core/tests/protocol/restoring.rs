@@ -12,16 +12,16 @@ fn slot(run: usize) -> u8 {
     u8::try_from(run).expect("a few runs")
 }
 
-fn first(sets: &[Set; RUNS]) -> Option<(usize, u8)> {
+fn first(sets: [Set; RUNS]) -> Option<(usize, u8)> {
     (0..RUNS).find_map(|run| sets[run].first().map(|item| (run, item)))
 }
 
-/// Fossils: one of a digest that counts is dropped once the bytes are seen at their place; one of a digest that does not
-/// is purged.
+/// Fossils: one of a digest that counts is dropped once the bytes are seen at their place; one of a digest that does
+/// not is purged.
 pub(crate) fn fossils(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run) {
     let (of, digest) = (usize::from(position.from), position.item);
     match position.at {
-        RunAt::Fossils => match first(&position.old_fossils) {
+        RunAt::Fossils => match first(position.old_fossils) {
             Some((of, digest)) => next_fossil(scenario, moves, run, position, (of, digest)),
             None => any_age(scenario, moves, run, position),
         },
@@ -87,7 +87,7 @@ fn any_age(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run
 pub(crate) fn links(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run) {
     let (of, link) = (usize::from(position.from), position.item);
     match position.at {
-        RunAt::Retired => match first(&position.old_retired) {
+        RunAt::Retired => match first(position.old_retired) {
             Some((of, link)) => next_retired(moves, run, position, (of, link)),
             None => walk(scenario, moves, run, Run { at: RunAt::Retire, item: 0, from: 0, ..position }),
         },
@@ -103,8 +103,8 @@ pub(crate) fn links(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, posi
     }
 }
 
-/// Reads a retired copy, which says whether it is marked, and decides. What somebody marks after that comes back all the
-/// same, as if it had been brought back before the DELETE.
+/// Reads a retired copy, which says whether it is marked, and decides. What somebody marks after that comes back all
+/// the same, as if it had been brought back before the DELETE.
 fn next_retired(moves: &mut Moves<'_>, run: usize, position: Run, (of, link): (usize, u8)) {
     let store = &moves.state.store;
     let roots = position.roots;

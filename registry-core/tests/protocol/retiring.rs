@@ -3,7 +3,8 @@
 use crate::collector::walk;
 use crate::moves::Moves;
 use crate::rules::Deviation;
-use crate::scenario::{Fault, Scenario, Storage};
+use crate::scenario::{Detail, Fault, Scenario, Storage};
+use crate::set::Set;
 use crate::state::{Run, RunAt, State, Store};
 use crate::step::Subject;
 
@@ -49,15 +50,11 @@ pub(crate) fn steps(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, posi
 fn retire_next(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, mut position: Run) {
     position.seen_live = position.seen_live.minus(position.roots.kept).and(scenario.retirable);
     let Some(link) = position.seen_live.and(moves.state.store.live).first() else {
-        walk(scenario, moves, run, Run { at: RunAt::Quarantine, item: 0, seen_live: Default::default(), ..position });
+        walk(scenario, moves, run, Run { at: RunAt::Quarantine, item: 0, seen_live: Set::EMPTY, ..position });
         return;
     };
     // Those before it are gone already.
-    position.seen_live = (0..=link).fold(position.seen_live, |left, passed| {
-        let mut left = left;
-        left.remove(passed);
-        left
-    });
+    position.seen_live = position.seen_live.minus((0..=link).fold(Set::EMPTY, Set::with));
     position.item = link;
     let action = if scenario.storage == Storage::Renames { "R renames away" } else { "R copies aside" };
     moves.run((run, position), action, Subject::Link(link), |next| {
@@ -73,7 +70,7 @@ fn retire_next(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, mut posit
 }
 
 fn deleted(scenario: &Scenario, next: &mut State, run: usize) {
-    next.runs[run].at = if scenario.looks_again { RunAt::LookAtTags } else { RunAt::Retire };
+    next.runs[run].at = if scenario.has(Detail::LooksAgain) { RunAt::LookAtTags } else { RunAt::Retire };
 }
 
 /// Some manifest with a link live or retired in the same repository needs it. The protocol began with

@@ -4,7 +4,7 @@ use crate::collector::walk;
 use crate::moves::Moves;
 use crate::roots;
 use crate::rules::Deviation;
-use crate::scenario::Scenario;
+use crate::scenario::{Detail, Scenario};
 use crate::set::Set;
 use crate::state::{RUNS, Run, RunAt, TAGS};
 use crate::step::Subject;
@@ -23,7 +23,7 @@ pub(crate) fn parts(scenario: &Scenario) -> Vec<Part> {
     let world = &scenario.world;
     let tags = (0..u8::try_from(TAGS).expect("two")).map(Part::Tag);
     let revisions: Vec<Set> = one_by_one(world.revision_links());
-    let (layers, retired, again) = if scenario.fine_scan {
+    let (layers, retired, again) = if scenario.has(Detail::FineScan) {
         (one_by_one(world.layer_links()), one_by_one(world.all_links()), one_by_one(world.all_links()))
     } else {
         (vec![world.layer_links()], vec![world.all_links()], vec![world.all_links()])
@@ -41,10 +41,10 @@ pub(crate) fn steps(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, posi
     match position.at {
         RunAt::Scan => scan(scenario, moves, run, position),
         RunAt::ReadBytes => match unread(scenario, &position) {
-            Some(digest) => read(scenario, moves, run, Run { item: digest + 1, ..position }),
+            Some(digest) => read(moves, run, Run { item: digest + 1, ..position }),
             None => conclude(scenario, moves, run, position),
         },
-        _ => read(scenario, moves, run, position),
+        _ => read(moves, run, position),
     }
 }
 
@@ -85,7 +85,7 @@ fn unread(scenario: &Scenario, position: &Run) -> Option<u8> {
 }
 
 /// Reads a manifest: at its place, in a fossil, at its place again.
-fn read(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run) {
+fn read(moves: &mut Moves<'_>, run: usize, position: Run) {
     let digest = position.item - 1;
     let subject = Subject::Digest(digest);
     let store = &moves.state.store;
@@ -107,8 +107,8 @@ fn read(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run) {
     });
 }
 
-/// The scan is complete. A manifest whose bytes are certainly nowhere counts without what it listed: whoever pushes it puts
-/// its bytes before it looks at what they need.
+/// The scan is complete. A manifest whose bytes are certainly nowhere counts without what it listed: whoever pushes it
+/// puts its bytes before it looks at what they need.
 fn conclude(scenario: &Scenario, moves: &mut Moves<'_>, run: usize, position: Run) {
     if !position.unreadable.is_empty() && scenario.broken(Deviation::MissingStopsRun) {
         walk(scenario, moves, run, Run { at: RunAt::Ended, ..position });

@@ -76,6 +76,20 @@ pub(crate) enum Untagged {
     DeleteOld,
 }
 
+/// What is left out unless a scenario asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Detail {
+    /// Runs look at tags and parents again after they retired a link. Safety does not rest on it.
+    LooksAgain,
+    /// A push looks at all that it needs before it writes anything. It matters for what it refuses, not for safety.
+    FirstLook,
+    /// A scan reads each link in a step of its own, in each of its passes.
+    FineScan,
+    /// What is checked besides: that from here complete runs leave no garbage and all that is kept.
+    Recovery,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -89,18 +103,11 @@ pub(crate) struct Scenario {
     pub(crate) collectable: Set,
     /// The links that a run may retire.
     pub(crate) retirable: Set,
-    /// Runs look at tags and parents again after they retired a link. Safety does not rest on it.
-    pub(crate) looks_again: bool,
-    /// A push looks at all that it needs before it writes anything. It matters for what it refuses, not for safety.
-    pub(crate) first_look: bool,
-    /// A scan reads each link in a step of its own, in each of its passes.
-    pub(crate) fine_scan: bool,
-    /// What is checked besides I1 to I4: that from here complete runs leave no garbage and all that is kept.
-    pub(crate) recovery: bool,
     pub(crate) initial: State,
     /// The parts of a scan, in their order. `prepared` fills it in.
     pub(crate) scan: Vec<Part>,
     faults: u8,
+    details: u8,
 }
 
 impl Scenario {
@@ -116,13 +123,10 @@ impl Scenario {
             programs: [Vec::new(), Vec::new()],
             collectable: Set::EMPTY,
             retirable: Set::EMPTY,
-            looks_again: false,
-            first_look: false,
-            fine_scan: false,
-            recovery: false,
             initial: State::default(),
             scan: Vec::new(),
             faults: 0,
+            details: 0,
         }
     }
 
@@ -184,24 +188,20 @@ impl Scenario {
         self
     }
 
-    pub(crate) fn looks_again(mut self) -> Self {
-        self.looks_again = true;
-        self
+    pub(crate) fn looks_again(self) -> Self {
+        self.detailed(Detail::LooksAgain)
     }
 
-    pub(crate) fn first_look(mut self) -> Self {
-        self.first_look = true;
-        self
+    pub(crate) fn first_look(self) -> Self {
+        self.detailed(Detail::FirstLook)
     }
 
-    pub(crate) fn fine_scan(mut self) -> Self {
-        self.fine_scan = true;
-        self
+    pub(crate) fn fine_scan(self) -> Self {
+        self.detailed(Detail::FineScan)
     }
 
-    pub(crate) fn recovery(mut self) -> Self {
-        self.recovery = true;
-        self
+    pub(crate) fn recovery(self) -> Self {
+        self.detailed(Detail::Recovery)
     }
 
     pub(crate) fn without(mut self, deviations: &[Deviation]) -> Self {
@@ -213,6 +213,15 @@ impl Scenario {
     pub(crate) fn prepared(mut self) -> Self {
         self.scan = scan::parts(&self);
         self
+    }
+
+    fn detailed(mut self, detail: Detail) -> Self {
+        self.details |= 1 << detail as u8;
+        self
+    }
+
+    pub(crate) fn has(&self, detail: Detail) -> bool {
+        self.details & (1 << detail as u8) != 0
     }
 
     pub(crate) fn may(&self, fault: Fault) -> bool {

@@ -254,8 +254,8 @@ impl Run {
 pub(crate) struct Ghost {
     /// The revision links whose push was acknowledged, and that no client deleted since.
     pub(crate) acknowledged: Set,
-    /// Links that a client deleted, by removing them or by marking their copies, and no client wrote since. They need not
-    /// be whole.
+    /// Links that a client deleted, by removing them or by marking their copies, and no client wrote since. They need
+    /// not be whole.
     pub(crate) deleted: Set,
     /// Of those the ones that are gone: no client wrote them since the storage removed them.
     pub(crate) removed: Set,
