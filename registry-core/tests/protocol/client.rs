@@ -1,5 +1,6 @@
 //! The clients: which steps an operation goes through, and what its end means.
 
+use crate::invariants::is_kept;
 use crate::moves::Moves;
 use crate::rules::Deviation;
 use crate::scenario::{Detail, Operation, Scenario};
@@ -61,7 +62,7 @@ fn start(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
     let first = match operation {
         Operation::DeleteTag { tag } => {
             moves.may("DELETE removes", Subject::Tag(tag), |next| {
-                next.store.set_tag(tag, None);
+                set_tag(scenario, next, tag, None);
                 acknowledge(scenario, next, who);
             });
             return;
@@ -78,7 +79,7 @@ fn start(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
     begun.clients[who].at = first;
     if promises(scenario, moves.state, who) {
         // A request is short beside Q, so its first look is as good as its answer.
-        begun.ghost.promised = number(who);
+        begun.ghost.promised = index(who) + 1;
         begun.ghost.settled_since = Set::EMPTY;
     }
     if scenario.has(Detail::FirstLook) && matches!(operation, Operation::Put { .. }) {
@@ -104,6 +105,9 @@ fn write(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
         }
         ClientAt::Announce => moves.may("W1 writes", Subject::Link(link), |next| {
             write_link(next, link);
+            if matches!(operation, Operation::Put { .. }) {
+                next.ghost.announced.insert(index(who));
+            }
             let unmarks = scenario.has_deletes() && !scenario.broken(Deviation::LeavesMarks);
             go(next, who, if unmarks { ClientAt::UnmarkOwn } else { after_announcing(scenario, operation) });
         }),
@@ -161,7 +165,7 @@ pub(crate) fn after_closure(scenario: &Scenario, operation: Operation, next: &mu
 fn write_tag(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: usize) {
     let Operation::Put { link, tag: Some(tag) } = operation else { unreachable!("only a push with a tag writes one") };
     moves.may("W3 writes", Subject::Tag(tag), |next| {
-        next.store.set_tag(tag, Some(link));
+        set_tag(scenario, next, tag, Some(link));
         if scenario.broken(Deviation::NoConfirm) {
             acknowledge(scenario, next, who);
         } else {
@@ -204,6 +208,19 @@ pub(crate) fn write_link(next: &mut State, link: u8) {
     next.ghost.removed.remove(link);
 }
 
+/// A client changes a tag. What nothing keeps any more is garbage from now on, even if somebody pushes it again.
+pub(crate) fn set_tag(scenario: &Scenario, next: &mut State, tag: u8, link: Option<u8>) {
+    if let Some(before) = next.store.tag(tag).filter(|before| Some(*before) != link) {
+        deletion::forget_pushes(scenario, next, before);
+    }
+    next.store.set_tag(tag, link);
+    for manifest in next.ghost.acknowledged {
+        if !is_kept(scenario, next, manifest) {
+            next.ghost.acknowledged.remove(manifest);
+        }
+    }
+}
+
 /// A writer takes the marks off the retired copies of a link that it wrote, so that the link is there whatever a run
 /// does.
 pub(crate) fn unmark(next: &mut State, link: u8) {
@@ -225,7 +242,10 @@ pub(crate) fn acknowledge(scenario: &Scenario, next: &mut State, who: usize) {
     let done = program[usize::from(client.acknowledged)];
     *client = Client { acknowledged: client.acknowledged + 1, ..Default::default() };
     if let Operation::Put { link, .. } = done {
-        next.ghost.acknowledged.insert(link);
+        if next.ghost.announced.has(index(who)) && is_kept(scenario, next, link) {
+            next.ghost.acknowledged.insert(link);
+        }
+        next.ghost.announced.remove(index(who));
         end_promise(next, who);
     }
 }
@@ -240,14 +260,14 @@ fn promises(scenario: &Scenario, state: &State, who: usize) -> bool {
 }
 
 fn end_promise(next: &mut State, who: usize) {
-    if next.ghost.promised == number(who) {
+    if next.ghost.promised == index(who) + 1 {
         next.ghost.promised = 0;
         next.ghost.settled_since = Set::EMPTY;
     }
 }
 
-fn number(who: usize) -> u8 {
-    u8::try_from(who).expect("a few clients") + 1
+fn index(who: usize) -> u8 {
+    u8::try_from(who).expect("a few clients")
 }
 
 /// The operation failed, and the client stops.
@@ -256,11 +276,13 @@ pub(crate) fn refuse(scenario: &Scenario, next: &mut State, who: usize) {
     let operation = scenario.programs[who][usize::from(client.acknowledged)];
     let program = &scenario.programs[who][..usize::from(client.acknowledged)];
     let kept = matches!(program.last(), Some(Operation::Put { tag: Some(_), .. }));
+    let promised = (next.ghost.promised == index(who) + 1 || kept) && next.ghost.deleted.is_empty();
     match operation {
-        Operation::Put { .. } if next.ghost.promised == number(who) || kept => next.ghost.broken = Broken::Promise,
+        Operation::Put { .. } if promised => next.ghost.broken = Broken::Promise,
         Operation::Upload { .. } if !client.holds_bytes => next.ghost.broken = Broken::Upload,
         _ => {}
     }
     end_promise(next, who);
+    next.ghost.announced.remove(index(who));
     next.clients[who] = Client { acknowledged: client.acknowledged, at: ClientAt::Refused, ..Default::default() };
 }

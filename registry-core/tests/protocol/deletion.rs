@@ -1,7 +1,7 @@
 //! DELETE of a manifest by its digest, and of a blob: the link first, then a mark on its retired copies, and last the
 //! tags that still name it.
 
-use crate::client::{acknowledge, go, link_of};
+use crate::client::{acknowledge, go, link_of, set_tag};
 use crate::moves::Moves;
 use crate::rules::Deviation;
 use crate::scenario::{Fault, Operation, Scenario};
@@ -34,7 +34,7 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
                 if next.store.tag(tag).is_some_and(|named| named != link) {
                     next.ghost.broken = crate::state::Broken::ForeignTag;
                 }
-                next.store.set_tag(tag, None);
+                set_tag(scenario, next, tag, None);
                 next_tag(scenario, next, who);
             });
         }
@@ -45,17 +45,35 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
 fn remove_link(scenario: &Scenario, link: u8, moves: &mut Moves<'_>, who: usize) {
     moves.may("DELETE removes", Subject::Link(link), |next| {
         next.store.remove_link(link);
-        next.ghost.delete(link);
+        delete(scenario, next, link);
         next.ghost.removed.insert(link);
         go(next, who, ClientAt::Mark);
     });
     if scenario.may(Fault::LateLinks) && !moves.state.store.late_of_clients.has(link) {
         moves.may("DELETE gets no answer for", Subject::Link(link), |next| {
             next.store.late_of_clients.insert(link);
-            next.ghost.delete(link);
+            delete(scenario, next, link);
             let blindly = scenario.broken(Deviation::RetriesBlindly);
             go(next, who, if blindly { ClientAt::RemoveLink } else { ClientAt::AwaitExpiry });
         });
+    }
+}
+
+/// A client deletes a link.
+pub(crate) fn delete(scenario: &Scenario, next: &mut State, link: u8) {
+    next.ghost.deleted.insert(link);
+    next.ghost.acknowledged.remove(link);
+    forget_pushes(scenario, next, link);
+}
+
+/// Pushes of a manifest that are under way count as earlier than what happens to it now, even if their answer comes
+/// later.
+pub(crate) fn forget_pushes(scenario: &Scenario, next: &mut State, link: u8) {
+    for (who, program) in (0..).zip(&scenario.programs) {
+        let operation = program.get(usize::from(next.clients[usize::from(who)].acknowledged));
+        if matches!(operation, Some(Operation::Put { link: pushed, .. }) if *pushed == link) {
+            next.ghost.announced.remove(who);
+        }
     }
 }
 
@@ -65,7 +83,7 @@ fn mark(scenario: &Scenario, next: &mut State, link: u8) {
         if !next.store.retired[run].has(link) || scenario.broken(Deviation::DeleteForgetsRetired) {
             continue;
         }
-        next.ghost.delete(link);
+        delete(scenario, next, link);
         if scenario.broken(Deviation::DeleteRemovesRetired) {
             next.store.drop_retired(run, link);
         } else {
@@ -86,7 +104,7 @@ fn look_tag(scenario: &Scenario, link: u8, moves: &mut Moves<'_>, who: usize) {
         });
     } else {
         moves.may("DELETE removes, as it names the manifest,", Subject::Tag(tag), |next| {
-            next.store.set_tag(tag, None);
+            set_tag(scenario, next, tag, None);
             next_tag(scenario, next, who);
         });
     }

@@ -1,5 +1,6 @@
 //! What happens without an actor: deletes land late, and time passes.
 
+use crate::deletion::delete;
 use crate::moves::Moves;
 use crate::rules::Deviation;
 use crate::scenario::{Fault, Scenario};
@@ -20,7 +21,7 @@ pub(crate) fn steps(scenario: &Scenario, moves: &mut Moves<'_>) {
             next.store.remove_link(link);
             // As long as its client waits for it, it is the delete that the client will acknowledge.
             if next.clients.iter().any(|client| client.at == ClientAt::AwaitExpiry) {
-                next.ghost.delete(link);
+                delete(scenario, next, link);
                 next.ghost.removed.insert(link);
             }
         });

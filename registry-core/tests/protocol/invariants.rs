@@ -65,7 +65,7 @@ fn is_being_deleted(scenario: &Scenario, state: &State, link: u8) -> bool {
     })
 }
 
-fn is_kept(scenario: &Scenario, state: &State, link: u8) -> bool {
+pub(crate) fn is_kept(scenario: &Scenario, state: &State, link: u8) -> bool {
     let world = &scenario.world;
     let tagged = state.store.tagged();
     let subject = world.subject(world.digest(link)).map(|subject| world.link(world.repository(link), subject));

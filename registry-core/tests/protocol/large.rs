@@ -31,14 +31,14 @@ fn a_push_of_an_index_while_everything_is_collected() {
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_image_and_three_runs() {
     let scenario = push_of_an_image("image; three runs with faults").runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash, Fault::LateBytes]), 950_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS), 1_400_000);
 }
 
 #[test]
 #[ignore = "minutes: run by .ci/model"]
 fn a_push_of_an_index_and_three_runs() {
     let scenario = push_of_an_index("index; three runs with faults").runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 770_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS), 1_500_000);
 }
 
 #[test]
@@ -59,7 +59,8 @@ fn an_image_and_an_index_over_it_are_pushed_at_once() {
 #[ignore = "minutes: run by .ci/model"]
 fn an_index_is_pushed_twice_at_once() {
     let scenario = push_of_an_index("index beside index").client(&[put_second(INDEX)]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(&[Fault::Crash]), 160_000);
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, LAYER]);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateLinks]), 160_000);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn a_blob_goes_from_one_repository_to_another() {
 fn an_upload_beside_a_push() {
     let scenario = push_of_an_image("an upload beside a push").client(&[Operation::Upload { link: LAYER }]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[LAYER]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes]).recovery(), 410_000);
+    holds(scenario.faults(ALL_FAULTS).recovery(), 410_000);
 }
 
 #[test]
@@ -197,4 +198,78 @@ fn filesystems_with_two_writers() {
         let scenario = scenario.quarantines(&[LAYER, IMAGE]).retires(&[LAYER, IMAGE]);
         holds(scenario.faults(&[Fault::Crash]).recovery(), 290_000);
     }
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_manifest_is_deleted_and_pushed_at_once_and_three_runs() {
+    let scenario = push_of_an_image("DELETE by digest beside a push, three runs").stored(&[IMAGE]);
+    let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(3);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]), 9_000_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_manifest_is_deleted_by_two_and_pushed_by_two() {
+    let scenario = push_of_an_image("DELETE and push beside a push").stored(&[IMAGE]).tagged(0, IMAGE);
+    let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }, put(IMAGE)]).runs(2);
+    holds(scenario.retires(&[IMAGE]).faults(&[Fault::Crash]).recovery(), 440_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_run_stops_for_long_beside_a_delete() {
+    let scenario = push_of_an_image("a paused run, DELETE by digest beside a push").stored(&[IMAGE]);
+    let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(2);
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE]);
+    holds(scenario.faults(&[Fault::Crash, Fault::Pause]).recovery(), 440_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_blob_is_uploaded_and_pushed_while_it_is_deleted() {
+    let scenario = Scenario::new("DELETE of a blob beside an upload and a push", World::image()).stored(&[LAYER]);
+    let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]);
+    let scenario = scenario.client(&[Operation::DeleteBlob { link: LAYER }]).runs(2);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).recovery(), 190_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_blob_is_mounted_while_it_is_deleted_in_the_source() {
+    let world = World::image().with_second_repository();
+    let (layer, image) = (world.link(1, LAYER), world.link(1, IMAGE));
+    let scenario = Scenario::new("mount beside DELETE of the blob in the source", world).stored(&[LAYER]);
+    let scenario = scenario.client(&[Operation::Mount { from: LAYER, to: layer }, put_second(image)]);
+    let scenario = scenario.client(&[Operation::DeleteBlob { link: LAYER }]).runs(2).first_look();
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[LAYER, layer, image]);
+    holds(scenario.faults(&[Fault::Crash]).recovery(), 230_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn an_index_loses_its_tag_while_its_child_gets_one() {
+    let scenario = Scenario::new("index, DELETE of its tag, tag on its child", World::index());
+    let program = [put(INDEX), Operation::DeleteTag { tag: 0 }, put_second(IMAGE)];
+    let scenario = scenario.stored(&[LAYER, IMAGE]).client(&program).runs(2);
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, INDEX]);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateLinks]).recovery(), 300_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn a_child_gets_a_tag_while_its_index_is_pushed_after_head() {
+    let scenario = Scenario::new("HEAD of a child and an index beside a tag on the child", World::index());
+    let scenario = scenario.stored(&[LAYER, IMAGE]).client(&[Operation::Head { link: IMAGE }, put(INDEX)]);
+    let scenario = scenario.client(&[put_second(IMAGE)]).runs(2).first_look();
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, LAYER]);
+    holds(scenario.faults(&[Fault::Crash]).recovery(), 1_000_000);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/model"]
+fn untagged_manifests_that_become_old_meanwhile() {
+    let scenario = push_of_an_index("index; links become old").untagged(Untagged::DeleteOld).runs(2);
+    let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, LAYER]);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateBytes, Fault::Ageing]).recovery(), 130_000);
 }

@@ -111,7 +111,7 @@ fn a_delete_is_signed_before_the_copy() {
 #[test]
 fn a_push_needs_what_its_children_need() {
     let mut scenario = Scenario::new("needs are not transitive", World::index());
-    // A layer link whose bytes were lost long ago. The push of the image will be refused, but by then its link is there.
+    // A layer link whose bytes were lost long ago. The push of the image will be refused, but its link will be there.
     scenario.initial = State::default();
     scenario.initial.store.live.insert(LAYER);
     let scenario = scenario.client(&[put_untagged(IMAGE)]).client(&[put(INDEX)]);

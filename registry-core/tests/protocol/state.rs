@@ -252,7 +252,9 @@ impl Run {
 /// What the model remembers to judge by; no actor reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub(crate) struct Ghost {
-    /// The revision links whose push was acknowledged, and that no client deleted since.
+    /// The clients whose push wrote its link, and nobody deleted that since.
+    pub(crate) announced: Set,
+    /// The revision links whose push was acknowledged, and that no client deleted since; a tag kept them all the time.
     pub(crate) acknowledged: Set,
     /// Links that a client deleted, by removing them or by marking their copies, and no client wrote since. They need
     /// not be whole.
@@ -264,14 +266,6 @@ pub(crate) struct Ghost {
     /// The runs that settled anything since the promise: Q has not passed for what they hold.
     pub(crate) settled_since: Set,
     pub(crate) broken: Broken,
-}
-
-impl Ghost {
-    /// A client deletes a link.
-    pub(crate) fn delete(&mut self, link: u8) {
-        self.deleted.insert(link);
-        self.acknowledged.remove(link);
-    }
 }
 
 /// What a step broke, where the state after it does not show it.
