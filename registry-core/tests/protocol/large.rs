@@ -60,7 +60,7 @@ fn an_image_and_an_index_over_it_are_pushed_at_once() {
 fn an_index_is_pushed_twice_at_once() {
     let scenario = push_of_an_index("index beside index").client(&[put_second(INDEX)]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, LAYER]);
-    holds(scenario.faults(&[Fault::Crash, Fault::LateLinks]), 160_000);
+    holds(scenario.faults(&[Fault::Crash, Fault::LateLinks]), 2_600_000);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_blob_goes_from_one_repository_to_another() {
 fn an_upload_beside_a_push() {
     let scenario = push_of_an_image("an upload beside a push").client(&[Operation::Upload { link: LAYER }]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[LAYER]);
-    holds(scenario.faults(ALL_FAULTS).recovery(), 410_000);
+    holds(scenario.faults(ALL_FAULTS).recovery(), 1_500_000);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn filesystems_with_two_writers() {
 fn a_manifest_is_deleted_and_pushed_at_once_and_three_runs() {
     let scenario = push_of_an_image("DELETE by digest beside a push, three runs").stored(&[IMAGE]);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(3);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]), 9_000_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]), 11_000_000);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_run_stops_for_long_beside_a_delete() {
     let scenario = push_of_an_image("a paused run, DELETE by digest beside a push").stored(&[IMAGE]);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE]);
-    holds(scenario.faults(&[Fault::Crash, Fault::Pause]).recovery(), 440_000);
+    holds(scenario.faults(&[Fault::Crash, Fault::Pause]).recovery(), 490_000);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_child_gets_a_tag_while_its_index_is_pushed_after_head() {
     let scenario = scenario.stored(&[LAYER, IMAGE]).client(&[Operation::Head { link: IMAGE }, put(INDEX)]);
     let scenario = scenario.client(&[put_second(IMAGE)]).runs(2).first_look();
     let scenario = scenario.quarantines(&[LAYER]).retires(&[IMAGE, LAYER]);
-    holds(scenario.faults(&[Fault::Crash]).recovery(), 1_000_000);
+    holds(scenario.faults(&[Fault::Crash]).recovery(), 1_700_000);
 }
 
 #[test]

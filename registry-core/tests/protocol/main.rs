@@ -24,6 +24,9 @@
 //! list; R copies aside and deletes the links that policy does not keep; Q copies aside and deletes the bytes that do
 //! not count. (`collector`, `scan`, `roots`, `restoring`, `retiring`, `quarantine`)
 //!
+//! A manifest whose bytes are certainly nowhere counts without what it listed, so that one of them does not stop all
+//! collection; that is why a push puts its own bytes before it looks at anything else.
+//!
 //! What *counts* (A) is everything that any link, live or retired, any tag, or any young layer link leads to by digest.
 //! What is *kept* (K) is what policy wants. K decides what is retired, never what is purged.
 //!

@@ -68,7 +68,7 @@ fn a_signature_of_a_tagged_image_is_pushed() {
 fn a_manifest_is_deleted_and_pushed_at_once() {
     let scenario = push_of_an_image("DELETE by digest beside a push of the same").stored(&[IMAGE]);
     let scenario = scenario.client(&[Operation::DeleteManifest { link: IMAGE }]).runs(1);
-    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 12_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[IMAGE]).faults(FAULTS).recovery(), 13_000);
 }
 
 #[test]
