@@ -16,9 +16,6 @@ use crate::{Digest, Error, Registry, Repository, RepositoryName, RunId};
 /// How often a thing that is being moved is looked for.
 const ROUNDS: usize = 4;
 
-/// How many looks in a row must say that a thing is nowhere.
-const AGREED: usize = 2;
-
 /// Ends the name of a mark: the link that the copy beside it was taken of was deleted since.
 const DELETED: &str = ".deleted";
 
@@ -72,7 +69,7 @@ impl Registry {
             return Ok(Some(target));
         }
         let place = layout::retired(name, member, digest);
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             let copies = self.retired_copies(&place).await?;
             let runs: Vec<RunId> = copies.iter().filter(|(_, is_deleted)| !is_deleted).map(|(run, _)| run).collect();
@@ -85,8 +82,8 @@ impl Registry {
             if let Some(target) = self.link(&link).await? {
                 return Ok(Some(target));
             }
-            missed = if runs.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED {
+            // Copies from which nothing can be had, and that stay, are none.
+            if before.replace(runs.clone()) == Some(runs) {
                 return Ok(None);
             }
         }
@@ -221,7 +218,7 @@ impl Registry {
         if let Some(found) = look(place.clone()).await? {
             return Ok(Some(found));
         }
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             let fossils = self.fossils(digest).await?;
             for run in &fossils {
@@ -233,8 +230,8 @@ impl Registry {
             if let Some(found) = look(place.clone()).await? {
                 return Ok(Some(found));
             }
-            missed = if fossils.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED {
+            // Fossils in which nothing is found, and that stay, are none.
+            if before.replace(fossils.clone()) == Some(fossils) {
                 return Ok(None);
             }
         }
@@ -264,7 +261,7 @@ impl Registry {
     /// Makes sure of content that something is about to rely on, durably: it is in its place, or is put back there.
     pub(crate) async fn hold_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
         let place = layout::blob(digest);
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             if let Some(found) = self.storage().confirm(&place).await? {
                 return Ok(Some(found));
@@ -276,8 +273,8 @@ impl Registry {
                     break;
                 }
             }
-            missed = if fossils.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED && self.storage().confirm(&place).await?.is_none() {
+            let is_stuck = before.replace(fossils.clone()) == Some(fossils);
+            if is_stuck && self.storage().confirm(&place).await?.is_none() {
                 return Ok(None);
             }
         }
