@@ -1,7 +1,7 @@
 //! What a collector takes away, what it leaves, and what can be brought back.
 
 use registry_core::gc::{Collector, GcOptions, GcReport};
-use registry_core::storage::{Fault, Storage as _};
+use registry_core::storage::{Fault, OperationKind, Storage as _};
 use registry_core::{Algorithm, Digest, Error, Reference, Repository, layout};
 
 use crate::world::{
@@ -445,4 +445,110 @@ async fn a_run_that_is_not_alone_leaves_what_another_may_still_be_at() {
     assert_eq!(collect(&world, eager()).await.purged.count, 0, "the quarantine begins when it is certain to be over");
     world.clock.advance(DAY + 1);
     assert_eq!(collect(&world, eager()).await.purged.count, 1);
+}
+
+#[tokio::test]
+async fn content_that_is_missing_for_one_run_takes_nothing_with_it() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let mut untagged = Vec::new();
+    for number in 0..120 {
+        let mut manifest = image(&[]);
+        manifest["annotations"] = serde_json::json!({ "n": number.to_string() });
+        untagged.push(put(&a, &digest_of(&manifest).to_string(), &manifest).await.unwrap().digest);
+    }
+    let mut options = eager();
+    options.delete_untagged = false;
+    // A folder that is not mounted: each place is empty, and comes back as it was.
+    let mut content = Vec::new();
+    for digest in untagged.iter().chain([&sha256(CONFIG)]) {
+        let place = layout::blob(digest);
+        content.push((place.clone(), world.storage.read(&place, 1 << 20).await.unwrap().unwrap()));
+        world.storage.delete(&place).await.unwrap();
+    }
+    for _ in 0..4 {
+        world.clock.advance(DAY + 1);
+        let report = collect(&world, options.clone()).await;
+        assert!(report.is_idle() && report.skipped_total == 120, "{report:?}");
+    }
+    for (place, bytes) in content {
+        world.write(&place, bytes).await;
+    }
+    for digest in untagged {
+        assert!(readable(&a, digest).await, "{digest}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_and_pushed_again_while_its_link_is_taken_away_stays() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let digest = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+    let stray = push_blob(&a, b"stray").await;
+    world.clock.advance(DAY + 1);
+    for _ in 0..2 {
+        // The collector has its copy and stands before the delete.
+        let mut gate = world.storage.hold(OperationKind::Delete);
+        let collector = Collector::new(world.registry.clone(), eager());
+        let client = async {
+            assert!(gate.arrived().await);
+            a.manifests().delete(&digest.into()).await.ok();
+            a.blobs().delete(&stray).await.ok();
+            push_blob(&a, b"stray").await;
+            push_blob(&a, CONFIG).await;
+            put(&a, &digest.to_string(), &image(&[])).await.unwrap();
+            gate.open();
+        };
+        let (report, ()) = futures::join!(collector.run(), client);
+        report.unwrap();
+        assert!(readable(&a, digest).await);
+        assert!(a.blobs().stat(&stray).await.is_ok());
+        world.clock.advance(DAY + 1);
+    }
+}
+
+#[tokio::test]
+async fn torn_content_is_not_taken_for_the_content_that_heals_it() {
+    let world = World::new();
+    let a = world.at("a");
+    let digest = sha256(b"whole");
+    world.write(&layout::blob(&digest), "tor").await;
+    world.clock.advance(DAY + 1);
+    let report = collect(&world, eager()).await;
+    assert_eq!((report.quarantined.count, report.skipped_total), (0, 1), "{report:?}");
+    assert_eq!(world.keys(&layout::gc()).await, [""; 0]);
+    push_blob(&a, b"whole").await;
+    collect_all(&world).await;
+    assert!(a.blobs().stat(&digest).await.is_err(), "healed content goes as any other");
+}
+
+#[tokio::test]
+async fn a_torn_link_does_not_stop_its_copy_from_coming_back() {
+    let world = World::new();
+    let a = world.at("a");
+    push_blob(&a, CONFIG).await;
+    let digest = put(&a, &digest_of(&image(&[])).to_string(), &image(&[])).await.unwrap().digest;
+    world.clock.advance(DAY + 1);
+    assert_eq!(collect(&world, eager()).await.retired_manifests, 1);
+    put(&a, "v1", &image(&[])).await.unwrap();
+    // A power cut under a storage that is not durable.
+    world.write(&layout::revision_link(a.name(), &digest), "").await;
+    collect_all(&world).await;
+    assert!(readable(&a, "v1".parse::<Reference>().unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_repository_keeps_all_content() {
+    let world = World::new();
+    let a = world.at("a");
+    let blob = push_blob(&a, b"stray").await;
+    world.write(&layout::repositories().child("Upper/_layers/x/link").unwrap(), "x").await;
+    for _ in 0..6 {
+        world.clock.advance(DAY + 1);
+        let report = collect(&world, eager()).await;
+        assert_eq!((report.quarantined.count, report.skipped_total), (0, 1));
+    }
+    assert!(world.storage.stat(&layout::blob(&blob)).await.unwrap().is_some());
 }
