@@ -1,6 +1,5 @@
 //! Takes content away.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -42,24 +41,17 @@ impl Collector {
     }
 
     /// Takes the condemned away: first the second place, then the first. Tells whether anything went.
-    ///
-    /// After a failure nothing more is begun, and what was begun is waited for: a run that ended, however it did, has no
-    /// delete under way.
     pub(super) async fn sweep(
         &self,
         plan: &Plan,
         condemned: Vec<Condemned>,
         report: &mut GcReport,
     ) -> Result<bool, Error> {
-        let (run, has_failed) = (report.run, AtomicBool::new(false));
-        let has_failed = &has_failed;
+        let run = report.run;
         let mut swept = stream::iter(condemned)
             .map(|(id, bytes)| {
                 let digest = plan.digests.digest(id);
                 async move {
-                    if has_failed.load(Ordering::Relaxed) {
-                        return Ok(None);
-                    }
                     self.tell(Found::GarbageBlob(&digest, bytes));
                     if self.options().dry_run {
                         return Ok::<_, Error>(Some((bytes, Deletion::Acked)));
@@ -69,22 +61,14 @@ impl Collector {
             })
             .buffer_unordered(CONCURRENCY)
             .boxed();
-        let (mut took_away, mut failure) = (false, None);
-        while let Some(gone) = swept.next().await {
-            match gone {
-                Ok(Some((bytes, deletion))) => {
-                    took_away = true;
-                    report.quarantined.add(bytes);
-                    self.settle(deletion, report);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    has_failed.store(true, Ordering::Relaxed);
-                    failure.get_or_insert(error);
-                }
-            }
+        let mut took_away = false;
+        while let Some(gone) = swept.try_next().await? {
+            let Some((bytes, deletion)) = gone else { continue };
+            took_away = true;
+            report.quarantined.add(bytes);
+            self.settle(deletion, report);
         }
-        failure.map_or(Ok(took_away), Err)
+        Ok(took_away)
     }
 
     async fn take_away(&self, digest: &Digest, run: &RunId) -> Result<Option<Deletion>, Error> {
