@@ -19,6 +19,8 @@ pub(super) struct Members {
     pub(super) tags: Vec<(Tag, Id)>,
     /// Whether a tag could not be read, so that it is not known what is tagged.
     pub(super) has_torn_tag: bool,
+    /// Whether there are links by hash functions that are not known here.
+    pub(super) is_foreign: bool,
     /// The links of manifests.
     pub(super) revisions: Links,
     /// The links of blobs.
@@ -106,6 +108,8 @@ impl Look<'_> {
     pub(super) async fn members(&mut self) -> Result<Members, Error> {
         let mut members = Members::default();
         self.tags(&mut members).await?;
+        members.is_foreign |= self.has_other_algorithms(&layout::layers(self.name)).await?;
+        members.is_foreign |= self.has_other_algorithms(&layout::all_revisions(self.name)).await?;
         for (member, links) in [(Member::Layer, &mut members.layers), (Member::Revision, &mut members.revisions)] {
             self.live(member, links, true).await?;
             self.copies(member, links).await?;
@@ -133,7 +137,10 @@ impl Look<'_> {
         while let Some(entry) = entries.try_next().await? {
             match entry.name.parse::<Tag>() {
                 Ok(tag) if entry.kind == EntryKind::Prefix => tags.push(tag),
-                _ => self.stray(&layout::tags(self.name), &entry.name),
+                _ => {
+                    members.has_torn_tag |= entry.kind == EntryKind::Prefix;
+                    self.stray(&layout::tags(self.name), &entry.name);
+                }
             }
         }
         let name = self.name;
@@ -155,6 +162,19 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Another registry may know more hash functions.
+    async fn has_other_algorithms(&mut self, directory: &Key) -> Result<bool, Error> {
+        let listing = self.registry.storage().list(directory, None, 16).await?;
+        let mut found = false;
+        for entry in listing.entries {
+            if entry.name.parse::<Algorithm>().is_err() {
+                found = true;
+                self.stray(directory, &entry.name);
+            }
+        }
+        Ok(found)
     }
 
     async fn live(&mut self, member: Member, links: &mut Links, is_first: bool) -> Result<(), Error> {
