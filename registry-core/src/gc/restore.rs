@@ -142,7 +142,7 @@ impl Registry {
     /// Puts something back that a run took away; `false` if it is not in quarantine any more. What is in its place already
     /// stays as it is.
     ///
-    /// A link is as good as new then. Content is as old as it was: the next run takes it away again if nothing needs it.
+    /// A link is as good as new then, and no longer deleted. Content is as old as it was: the next run takes it away again if nothing needs it.
     /// Nothing leaves the quarantine; that is left to the next runs.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Registry {
                 let Some(target) = self.retired_target(repository, Member::Layer, item).await? else {
                     return Ok(false);
                 };
-                self.write_link(&layout::layer_link(repository, &item.digest), &target).await?;
+                self.announce(repository, Member::Layer, &item.digest, &target).await?;
                 Ok(true)
             }
         }
@@ -173,7 +173,7 @@ impl Registry {
         }
         let repository = self.repository(name);
         let _order = repository.lock_tags().await;
-        self.write_link(&layout::revision_link(name, &item.digest), &target).await?;
+        self.announce(name, Member::Revision, &item.digest, &target).await?;
         self.hold_content(&target).await?;
         if let Some(subject) = repository.manifests().subject(&target).await? {
             repository.referrers().add(&subject, &item.digest).await?;

@@ -67,6 +67,7 @@ async fn a_manifest_comes_back_with_its_referrers_and_stays_for_its_time() {
     for item in &found {
         assert!(world.registry.restore(item).await.unwrap());
     }
+    assert!(!quarantined(&world).await.iter().any(Quarantined::is_deleted), "that is over");
     for manifest in [subject, signature] {
         a.manifests().get(&manifest.into()).await.unwrap();
     }

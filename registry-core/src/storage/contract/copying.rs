@@ -8,13 +8,14 @@ use crate::storage::Deletion;
 pub(super) async fn a_copy_has_the_content(ground: Ground) {
     for size in [0, 1, 3_000_000] {
         let content = Bytes::from(vec![7; size]);
-        let (from, to) = (ground.key("from"), ground.key("deep/er/to"));
+        let place = format!("deep/{size}/to");
+        let (from, to) = (ground.key("from"), ground.key(&place));
         ground.write("from", content.clone()).await;
         let copied = ground.storage.copy(&from, &to).await.unwrap().unwrap();
         assert_eq!(copied.size, size as u64);
-        assert_eq!(ground.read("deep/er/to").await, Some(content.clone()));
+        assert_eq!(ground.read(&place).await, Some(content.clone()));
         assert_eq!(ground.read("from").await, Some(content));
-        assert_eq!(ground.names("deep/er").await, ["to"]);
+        assert_eq!(ground.names(&format!("deep/{size}")).await, ["to"]);
     }
 }
 
