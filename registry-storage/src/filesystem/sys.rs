@@ -4,8 +4,8 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, ReadDir};
-use std::io::{self, IoSlice, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,10 +33,54 @@ pub(super) enum Call {
     Lock,
 }
 
-/// Stands before every call.
+/// What a call has done that a power cut may undo, or can undo no more.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests stand around the calls"))]
+pub(super) enum Done<'a> {
+    /// A file lies there, new or not.
+    Opened(&'a Path),
+    Wrote {
+        path: &'a Path,
+        offset: u64,
+        content: &'a [IoSlice<'a>],
+        /// How many bytes of the content were written.
+        written: usize,
+    },
+    Truncated {
+        path: &'a Path,
+        length: u64,
+    },
+    /// A file with its bytes, or a directory with its entries.
+    Synced(&'a Path),
+    SyncedFilesystem,
+    Renamed {
+        from: &'a Path,
+        to: &'a Path,
+    },
+    Linked {
+        from: &'a Path,
+        to: &'a Path,
+    },
+    Unlinked(&'a Path),
+    MadeDirectory(&'a Path),
+    RemovedDirectory(&'a Path),
+}
+
+/// Stands around every call.
 pub(super) trait Interpose: fmt::Debug + Send + Sync {
     /// Lets the call happen, or fails it. Of two paths it sees the one that the call would make.
     fn before(&self, call: Call, path: &Path) -> io::Result<()>;
+
+    /// How many of the first `bytes` of a write are written by one call, at least one.
+    fn writable(&self, path: &Path, bytes: usize) -> usize {
+        let _ = path;
+        bytes
+    }
+
+    /// Sees what a call that succeeded has done.
+    fn after(&self, done: &Done<'_>) {
+        let _ = done;
+    }
 }
 
 /// The operating system.
@@ -55,6 +99,12 @@ impl Sys {
         self.interposed.as_ref().map_or(Ok(()), |interposed| interposed.before(call, path))
     }
 
+    fn after(&self, done: &Done<'_>) {
+        if let Some(interposed) = &self.interposed {
+            interposed.after(done);
+        }
+    }
+
     /// Opens what lies there for reading. A pipe or a device that somebody put there does not hang.
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
         self.before(Call::Open, path)?;
@@ -64,13 +114,17 @@ impl Sys {
     /// Makes a file that was not there, for writing.
     pub(super) fn create_new(&self, path: &Path) -> io::Result<File> {
         self.before(Call::Create, path)?;
-        OpenOptions::new().write(true).create_new(true).open(path)
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        self.after(&Done::Opened(path));
+        Ok(file)
     }
 
     /// Opens a file for reading and writing, and makes it if `create` says so.
     pub(super) fn open_writable(&self, path: &Path, create: bool) -> io::Result<File> {
         self.before(if create { Call::Create } else { Call::Open }, path)?;
-        nonblocking().read(true).write(true).create(create).truncate(false).open(path)
+        let file = nonblocking().read(true).write(true).create(create).truncate(false).open(path)?;
+        self.after(&Done::Opened(path));
+        Ok(file)
     }
 
     pub(super) fn metadata(&self, path: &Path) -> io::Result<fs::Metadata> {
@@ -83,9 +137,9 @@ impl Sys {
         fs::read_dir(path)
     }
 
-    pub(super) fn write_all(&self, mut file: &File, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.before(Call::Write, path)?;
-        file.write_all(content)
+    /// Writes a file from its beginning.
+    pub(super) fn write_all(&self, file: &File, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.write_all_at(file, path, &mut [IoSlice::new(content)], 0)
     }
 
     /// Writes all buffers, in order, from `offset` on. After an error any number of bytes may have been written.
@@ -102,39 +156,60 @@ impl Sys {
         while !buffers.is_empty() {
             self.before(Call::Write, path)?;
             let most = buffers.len().min(MOST_BUFFERS);
-            let written = retry_on_intr(|| rustix::io::pwritev(file, &buffers[..most], offset))?;
+            let first = [IoSlice::new(&buffers[0][..self.writable(path, buffers[0].len())])];
+            let content = if first[0].len() < buffers[0].len() { &first } else { &buffers[..most] };
+            let written = retry_on_intr(|| rustix::io::pwritev(file, content, offset))?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            self.after(&Done::Wrote { path, offset, content, written });
             IoSlice::advance_slices(&mut buffers, written);
             offset += written as u64;
         }
         Ok(())
     }
 
-    /// Copies a whole file, within the kernel where it can.
-    pub(super) fn copy_all(&self, mut from: &File, mut to: &File, path: &Path) -> io::Result<()> {
-        self.before(Call::Write, path)?;
-        io::copy(&mut from, &mut to).map(drop)
+    fn writable(&self, path: &Path, bytes: usize) -> usize {
+        self.interposed.as_ref().map_or(bytes, |interposed| interposed.writable(path, bytes))
+    }
+
+    /// Copies a whole file.
+    pub(super) fn copy_all(&self, from: &File, to: &File, path: &Path) -> io::Result<()> {
+        let mut buffer = vec![0; 1024 * 1024];
+        let mut offset = 0;
+        loop {
+            let read = from.read_at(&mut buffer, offset)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.write_all_at(to, path, &mut [IoSlice::new(&buffer[..read])], offset)?;
+            offset += read as u64;
+        }
     }
 
     pub(super) fn truncate(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
         self.before(Call::Truncate, path)?;
-        file.set_len(length)
+        file.set_len(length)?;
+        self.after(&Done::Truncated { path, length });
+        Ok(())
     }
 
     pub(super) fn sync_data(&self, file: &File, path: &Path) -> io::Result<()> {
         self.before(Call::SyncData, path)?;
-        file.sync_data()
+        file.sync_data()?;
+        self.after(&Done::Synced(path));
+        Ok(())
     }
 
     /// Syncs a directory or a file. Where directories cannot be synced at all, their entries need no sync.
     pub(super) fn sync(&self, opened: &File, path: &Path) -> io::Result<()> {
         self.before(Call::Sync, path)?;
         match opened.sync_all() {
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
-            done => done,
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
+            done => done?,
         }
+        self.after(&Done::Synced(path));
+        Ok(())
     }
 
     /// Syncs everything on the filesystem that `path` is on.
@@ -144,25 +219,26 @@ impl Sys {
         rustix::fs::syncfs(File::open(path)?)?;
         #[cfg(not(target_os = "linux"))]
         rustix::fs::sync();
+        self.after(&Done::SyncedFilesystem);
         Ok(())
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Call::Rename, to)?;
-        fs::rename(from, to)
+        fs::rename(from, to)?;
+        self.after(&Done::Renamed { from, to });
+        Ok(())
     }
 
     /// Renames only if nothing lies at `to`.
     pub(super) fn rename_exclusive(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Call::RenameExclusive, to)?;
         #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-        return Ok(rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            from,
-            rustix::fs::CWD,
-            to,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )?);
+        {
+            rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, rustix::fs::RenameFlags::NOREPLACE)?;
+            self.after(&Done::Renamed { from, to });
+            Ok(())
+        }
         #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
         {
             let _ = from;
@@ -172,17 +248,23 @@ impl Sys {
 
     pub(super) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Call::Link, to)?;
-        fs::hard_link(from, to)
+        fs::hard_link(from, to)?;
+        self.after(&Done::Linked { from, to });
+        Ok(())
     }
 
     pub(super) fn unlink(&self, path: &Path) -> io::Result<()> {
         self.before(Call::Unlink, path)?;
-        fs::remove_file(path)
+        fs::remove_file(path)?;
+        self.after(&Done::Unlinked(path));
+        Ok(())
     }
 
     pub(super) fn make_directory(&self, path: &Path) -> io::Result<()> {
         self.before(Call::MakeDirectory, path)?;
-        fs::create_dir(path)
+        fs::create_dir(path)?;
+        self.after(&Done::MadeDirectory(path));
+        Ok(())
     }
 
     pub(super) fn make_root(&self, path: &Path) -> io::Result<()> {
@@ -192,7 +274,9 @@ impl Sys {
 
     pub(super) fn remove_directory(&self, path: &Path) -> io::Result<()> {
         self.before(Call::RemoveDirectory, path)?;
-        fs::remove_dir(path)
+        fs::remove_dir(path)?;
+        self.after(&Done::RemovedDirectory(path));
+        Ok(())
     }
 
     /// Takes the lock of an open file, or tells that somebody else has it. The kernel drops it with the file.

@@ -1,5 +1,8 @@
 //! What the backend asks of the operating system, in which order, and what it does when that fails.
 
+mod crash;
+mod order;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
