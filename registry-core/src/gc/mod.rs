@@ -34,10 +34,10 @@
 //! # }
 //! ```
 
-mod digests;
-mod documents;
-mod history;
-mod members;
+pub(crate) mod digests;
+pub(crate) mod documents;
+pub(crate) mod history;
+pub(crate) mod members;
 mod options;
 mod prune;
 mod purge;

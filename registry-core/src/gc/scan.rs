@@ -115,7 +115,9 @@ impl<'a> Scan<'a> {
     async fn scan(&mut self, name: &RepositoryName) -> Result<(), Error> {
         tokio::task::consume_budget().await;
         let registry = self.registry();
-        let mut look = Look { registry, name, digests: &mut self.plan.digests, report: &mut *self.report };
+        let report = &mut *self.report;
+        let mut skip = |place: String, reason| report.skip(&place, reason);
+        let mut look = Look { registry, name, digests: &mut self.plan.digests, skip: &mut skip };
         let members = look.members().await?;
         self.collector.tell(Found::Repository(name));
         self.report.repositories += u64::from(!members.revisions.live.is_empty());

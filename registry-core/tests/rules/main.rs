@@ -11,4 +11,5 @@ mod model;
 mod referrers;
 mod tags;
 mod uploads;
+mod verify;
 mod world;
