@@ -171,7 +171,7 @@ async fn content_and_links_that_are_missing_are_found() {
     world.storage.delete(&layout::blob(&blob)).await.unwrap();
     world.storage.delete(&layout::layer_link(a.name(), &sha256(CONFIG))).await.unwrap();
     let report = repair(&world).await;
-    assert_eq!(names(&report), ["missing-link", "missing-content"].map(|name| name), "{report:#?}");
+    assert_eq!(names(&report), ["missing-content", "missing-link"], "{report:#?}");
     assert_eq!((report.broken_manifests, report.broken_tags, report.unmended), (2, 2, 2));
 
     let world = World::new();
@@ -323,7 +323,7 @@ async fn a_storage_that_fails_loses_nothing() {
             repair(&world).await;
             push_blob(&a, CONFIG).await;
             assert_clean(&verify(&world).await);
-            assert_eq!(world.storage.read(&layout::blob(&blob), 10).await.unwrap().unwrap(), "layer");
+            assert_eq!(a.blobs().stat(&blob).await.unwrap().size, 5, "{fault:?} at {number}");
             if is_past {
                 assert!(number > 40, "{number}");
                 break;
