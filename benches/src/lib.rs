@@ -8,11 +8,13 @@ mod client;
 mod content;
 mod place;
 mod server;
+mod store;
 
 pub use client::{Answer, Connection, Content, drain};
 pub use content::{Layer, chunked};
 pub use place::Place;
 pub use server::Server;
+pub use store::StoreSize;
 
 /// Bytes in a mebibyte.
 pub const MEBIBYTE: usize = 1024 * 1024;

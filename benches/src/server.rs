@@ -26,7 +26,7 @@ pub struct Server {
     address: SocketAddr,
     service: RegistryService,
     runtime: Runtime,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 impl Server {
@@ -53,7 +53,24 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         runtime.spawn(serve(listener, service.clone(), ServeOptions::default(), std::future::pending()));
-        Ok(Self { address, service, runtime, _directory: directory })
+        Ok(Self { address, service, runtime, directory })
+    }
+
+    /// The registry behind it.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        self.service.registry()
+    }
+
+    /// Where its files lie, if it has any.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.directory.as_ref().map(TempDir::path)
+    }
+
+    /// Does something beside it, on the same threads.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     /// Connects to it.

@@ -41,8 +41,8 @@ pub struct Assembled {
     pub storage: Arc<dyn Storage>,
     /// What it tells others; `None` where nobody is to be told anything.
     pub notifications: Option<notifications::Prepared>,
-    /// Keeps a second server off the same folder for as long as it lives; `None` where there is no folder.
-    pub lock: Option<ServingLock>,
+    /// The folder, and what keeps a second server off it for as long as it lives; `None` where there is no folder.
+    pub folder: Option<(Filesystem, ServingLock)>,
 }
 
 /// Why there is no registry.
@@ -102,10 +102,14 @@ pub async fn registry(
     metrics: Option<&Metrics>,
     traces: Option<&Traces>,
 ) -> Result<Assembled, AssembleError> {
-    let (storage, lock): (Arc<dyn Storage>, _) = match &config.storage.driver {
+    let (storage, folder): (Arc<dyn Storage>, _) = match &config.storage.driver {
         Driver::Filesystem { root, durability } => {
-            let (storage, lock) = filesystem(root, *durability).await?;
-            (Arc::new(storage), Some(lock))
+            let folder = filesystem(root, *durability, |folder| {
+                let lock = folder.lock_for_serving()?;
+                Ok((folder, lock))
+            });
+            let folder = folder.await?;
+            (Arc::new(folder.0.clone()), Some(folder))
         }
         Driver::InMemory => (Arc::new(Memory::new()), None),
         #[cfg(feature = "s3")]
@@ -126,7 +130,7 @@ pub async fn registry(
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }
-    Ok(Assembled { registry: builder.build(), storage, notifications, lock })
+    Ok(Assembled { registry: builder.build(), storage, notifications, folder })
 }
 
 /// Reads what earlier servers left to deliver, off the async workers. The folder may lie in that of the storage, so it
@@ -137,26 +141,24 @@ async fn prepare_notifications(config: &Config) -> Result<Option<notifications::
     Ok(blocking.run(move || notifications::prepare(&config)).await??)
 }
 
-/// Opening waits for the disk, so it happens off the async workers.
-async fn filesystem(root: &Path, durability: Durability) -> Result<(Filesystem, ServingLock), AssembleError> {
+/// Opens a folder and claims it. Both wait for the disk, so they happen off the async workers.
+pub(crate) async fn filesystem<T: Send + 'static>(
+    root: &Path,
+    durability: Durability,
+    claim: impl FnOnce(Filesystem) -> Result<T, LockError> + Send + 'static,
+) -> Result<T, AssembleError> {
     let mode = match durability {
         Durability::Strict => SyncMode::Strict,
         Durability::Os => SyncMode::Os,
     };
     let builder = Filesystem::builder(root).durability(mode);
     let blocking: &dyn Blocking = &TokioBlocking;
-    blocking
-        .run(move || {
-            let storage = builder.open()?;
-            let lock = storage.lock_for_serving()?;
-            Ok((storage, lock))
-        })
-        .await?
+    blocking.run(move || Ok(claim(builder.open()?)?)).await?
 }
 
 /// Nothing is asked of the service yet: a bucket that is not there shows with the first request.
 #[cfg(feature = "s3")]
-fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
+pub(crate) fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
     let mut service = S3::default().bucket(&config.bucket).region(&config.region).root(&config.root);
     if let Some(endpoint) = &config.endpoint {
         service = service.endpoint(endpoint);

@@ -15,6 +15,8 @@ pub mod causes;
 #[doc(hidden)]
 pub mod certificates;
 #[doc(hidden)]
+pub mod collecting;
+#[doc(hidden)]
 pub mod command;
 #[doc(hidden)]
 pub mod config;

@@ -4,7 +4,7 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
 use crate::storage::{Body, Object};
-use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span, layout};
+use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span};
 
 /// The blobs of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +52,9 @@ impl<'a> Blobs<'a> {
     /// # Errors
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn stat(&self, digest: &Digest) -> Result<BlobInfo, Error> {
-        let target = self.target(digest).await?;
-        let metadata = self.registry().stat_content(&target).await?;
+        let target = self.registry().promise_member(self.0, Member::Layer, digest).await?;
+        let target = target.ok_or(Error::BlobUnknown { digest: *digest })?;
+        let metadata = self.registry().promise_content(&target).await?;
         let size = metadata.ok_or(Error::BlobUnknown { digest: *digest })?.size;
         self.pulled(digest, size);
         Ok(BlobInfo { digest: *digest, size })
@@ -78,6 +79,7 @@ impl<'a> Blobs<'a> {
     /// # Errors
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn delete(&self, digest: &Digest) -> Result<(), Error> {
+        let _order = self.0.lock_tags().await;
         self.target(digest).await?;
         self.registry().delete_member(self.0.name(), Member::Layer, digest).await?;
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
@@ -97,8 +99,7 @@ impl<'a> Blobs<'a> {
         if registry.stat_content(&target).await?.is_none() {
             return Ok(None);
         }
-        let link = layout::layer_link(self.0.name(), digest);
-        registry.write_link(&link, &target).await?;
+        registry.announce(self.0.name(), Member::Layer, digest, &target).await?;
         // Only what is still there now that the link announces it can be promised.
         let Some(metadata) = registry.hold_content(&target).await? else {
             return Ok(None);

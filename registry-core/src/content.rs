@@ -1,12 +1,12 @@
-//! Content on its way in: batched, hashed and staged.
+//! Content on its way in: batched, hashed and staged; and content that is hashed once more.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 
-use crate::storage::{self, Staged};
-use crate::{Blocking, BodyError, Error, Hasher, Stopped};
+use crate::storage::{self, Key, Staged};
+use crate::{Algorithm, Blocking, BodyError, Digest, Error, Hasher, Registry, Span, Stopped};
 
 /// Content that a client sends, in frames of any size.
 pub type ContentStream<'a> = BoxStream<'a, Result<Bytes, BodyError>>;
@@ -166,6 +166,20 @@ pub(crate) async fn rehash(
         hasher = hash(hasher, vec![frame], bytes, blocking).await?;
     }
     Ok(hasher)
+}
+
+/// The digest of an object, read from its beginning to its end; `None` if there is none.
+pub(crate) async fn digest_of(registry: &Registry, key: &Key, algorithm: Algorithm) -> Result<Option<Digest>, Error> {
+    let Some(object) = registry.storage().open(key).await? else { return Ok(None) };
+    let whole = Span::whole(object.metadata().size);
+    let mut frames = object.read(whole).await?.into_stream(Arc::clone(registry.blocking()));
+    let mut hasher = Hasher::new(algorithm);
+    while let Some(frame) = frames.next().await {
+        let frame = frame?;
+        let bytes = frame.len();
+        hasher = hash(hasher, vec![frame], bytes, registry.blocking()).await?;
+    }
+    Ok(Some(hasher.finish()))
 }
 
 #[cfg(test)]

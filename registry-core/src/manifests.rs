@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::closure::{self, Certainty};
 use crate::document::{self, Document};
 use crate::layout::Member;
-use crate::storage::{Key, WriteOptions};
+use crate::storage::WriteOptions;
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
 use crate::{layout, storage};
 
@@ -67,26 +67,32 @@ impl<'a> Manifests<'a> {
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
-        let digest = match reference {
-            Reference::Digest(digest) => *digest,
-            Reference::Tag(tag) => match self.registry().link(&layout::tag_current(self.name(), tag)).await? {
-                Some(digest) => digest,
-                None => return Ok(None),
-            },
+        let registry = self.registry();
+        let found = match reference {
+            Reference::Digest(digest) => {
+                let target = registry.promise_member(self.0, Member::Revision, digest).await?;
+                target.map(|target| (*digest, target))
+            }
+            Reference::Tag(tag) => self.0.tags().look_up(tag).await?,
         };
-        let Some(target) = self.registry().member(self.name(), Member::Revision, &digest).await? else {
-            return Ok(None);
-        };
-        let Some(content) = self.stored(&target).await? else {
+        match found {
+            Some((digest, target)) => self.load(&digest, &target).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The manifest with this digest, whose bytes are those of `target`.
+    async fn load(&self, digest: &Digest, target: &Digest) -> Result<Option<Manifest>, Error> {
+        let Some(content) = self.stored(target).await? else {
             return Ok(None);
         };
         let (computed, content) = self.hash(target.algorithm(), content).await?;
-        if computed != target {
+        if computed != *target {
             tracing::error!(repository = %self.name(), %target, %computed, "a manifest is corrupt; it counts as absent");
             return Ok(None);
         }
         let media_type = document::stored_media_type(&content);
-        Ok(media_type.map(|media_type| Manifest { digest, media_type, content }))
+        Ok(media_type.map(|media_type| Manifest { digest: *digest, media_type, content }))
     }
 
     /// The bytes behind a digest, if they have the size of a manifest.
@@ -185,19 +191,22 @@ impl<'a> Manifests<'a> {
         Ok(self.registry().storage().write(&layout::blob(digest), content.clone(), WriteOptions::default()).await?)
     }
 
-    /// Announces the manifest, then makes sure of what it needs, then points the tags to it. In this order a
-    /// collector that runs at the same time either sees the announcement, or is seen by the check behind it.
+    /// Announces the manifest, then makes sure of its bytes and of what it needs, then points the tags to it. In this order
+    /// a collector that runs at the same time either sees the announcement, or is seen by the look behind it. The bytes come
+    /// first: a collector that does not find them cannot know what the manifest needs.
     async fn publish(&self, document: &Document, digest: &Digest, tags: &[Tag]) -> Result<(), Error> {
-        let link = layout::revision_link(self.name(), digest);
+        let (registry, name) = (self.registry(), self.name());
         // Distribution's collector gives up on a repository that has manifests and no `_layers`.
-        self.registry().storage().create_directory(&layout::layers(self.name())).await?;
+        registry.storage().create_directory(&layout::layers(name)).await?;
         for _ in 0..ROUNDS {
-            self.registry().write_link(&link, digest).await?;
+            registry.announce(name, Member::Revision, digest, digest).await?;
+            registry.hold_content(digest).await?.ok_or(Error::Contended)?;
             closure::check(self.0, document, Certainty::Durable).await?;
-            self.registry().hold_content(digest).await?.ok_or(Error::Contended)?;
+            self.0.referrers().hold(digest).await?;
             // A delete of the same manifest may have taken the link away, or a collector may do so now. What a collector
             // keeps of it does not count: the link itself must stand.
-            if self.reach(document, digest, &link, tags).await? && self.registry().link(&link).await?.is_some() {
+            let is_reached = self.reach(document, digest, tags).await?;
+            if is_reached && registry.is_announced(name, Member::Revision, digest).await? {
                 return Ok(());
             }
         }
@@ -206,9 +215,9 @@ impl<'a> Manifests<'a> {
 
     /// Makes an announced manifest reachable, by its subject and by tags, unless a delete has come in between. It comes
     /// either before or after a delete of the same manifest, never in its middle.
-    async fn reach(&self, document: &Document, digest: &Digest, link: &Key, tags: &[Tag]) -> Result<bool, Error> {
+    async fn reach(&self, document: &Document, digest: &Digest, tags: &[Tag]) -> Result<bool, Error> {
         let _order = self.0.lock_tags().await;
-        if self.registry().link(link).await?.is_none() {
+        if self.registry().link(&layout::revision_link(self.name(), digest)).await?.is_none() {
             return Ok(false);
         }
         if let Some(subject) = &document.subject {
@@ -260,7 +269,7 @@ impl<'a> Manifests<'a> {
     }
 
     /// What a stored manifest refers to, if it can be read.
-    async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
+    pub(crate) async fn subject(&self, digest: &Digest) -> Result<Option<Digest>, Error> {
         let Some(content) = self.stored(digest).await? else { return Ok(None) };
         let document = self.parse(content, Document::parse_stored).await?;
         Ok(document.ok().and_then(|document| document.subject))
@@ -269,9 +278,10 @@ impl<'a> Manifests<'a> {
     /// What a manifest of this repository says, without telling anybody that it was read; `None` if it is not there,
     /// or is not of a kind that this registry understands.
     pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<(Document, Bytes)>, Error> {
-        let Some(Manifest { content, .. }) = self.find(&Reference::Digest(*digest)).await? else {
+        let Some(target) = self.registry().member(self.name(), Member::Revision, digest).await? else {
             return Ok(None);
         };
+        let Some(Manifest { content, .. }) = self.load(digest, &target).await? else { return Ok(None) };
         let document = self.parse(content.clone(), Document::parse_stored).await?;
         Ok(document.ok().map(|document| (document, content)))
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
@@ -12,6 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
 
+use crate::gc::{Collector, GcOptions};
 use crate::storage::Storage;
 use crate::{
     Algorithm, Digest, Error, MediaType, Pushed, Reference, Registry, Repository, RepositoryName, Tag, UploadId,
@@ -44,6 +46,8 @@ pub enum Step {
     DeleteManifest(RepositoryName, Document, Algorithm),
     /// Delete a tag.
     DeleteTag(RepositoryName, Tag),
+    /// Have a collector take away all that it can. As long as nothing is purged, nobody sees a difference.
+    Collect,
 }
 
 /// One of a few blobs.
@@ -142,6 +146,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (name(), document(), algorithm())
             .prop_map(|(name, document, algorithm)| Step::DeleteManifest(name, document, algorithm)),
         2 => (name(), select(tags())).prop_map(|(name, tag)| Step::DeleteTag(name, tag)),
+        3 => Just(Step::Collect),
     ]
 }
 
@@ -256,8 +261,22 @@ async fn run(registry: &Registry, uploads: &mut Vec<(RepositoryName, UploadId)>,
         Step::DeleteTag(name, tag) => {
             at(name).manifests().delete(&Reference::Tag(tag.clone())).await.map(|()| Answer::Done)
         }
+        Step::Collect => collect(registry).await.map(|()| Answer::Done),
     };
     outcome.unwrap_or_else(Answer::of)
+}
+
+/// Takes away the links of blobs that no manifest needs, and content without links, however young; manifests stay.
+async fn collect(registry: &Registry) -> Result<(), Error> {
+    let options = GcOptions {
+        lease: Duration::ZERO,
+        max_condemned: None,
+        alone: true,
+        delete_untagged: true,
+        untagged_grace: Duration::from_hours(1000),
+        ..GcOptions::default()
+    };
+    Collector::new(registry.clone(), options).run().await.map(drop)
 }
 
 async fn run_upload(repository: &Repository, id: &UploadId, step: &Step) -> Result<Answer, Error> {
@@ -381,6 +400,7 @@ impl Model {
                 let removed = self.at(name).tags.remove(tag).is_some();
                 done(removed, Error::ManifestUnknown { reference: tag.clone().into() })
             }
+            Step::Collect => Answer::Done,
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A collector never deletes a thing without a copy: of content a *fossil*, of a link a *retired* copy, both named
 //! after the run that took them. So whoever finds a place empty looks among the copies, and then at the place again,
-//! because a collector may have brought the thing back in between. Reading changes nothing. Writing does: who builds on
-//! a thing that only a copy has puts it back in its place first.
+//! because a collector may have brought the thing back in between. Who builds on a thing that only a copy has puts it
+//! back in its place first; and so does who tells a client of it, because the client may build on that.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,10 @@ use futures::stream::TryStreamExt as _;
 
 use crate::layout::{self, Member};
 use crate::storage::{Key, Metadata, WriteOptions};
-use crate::{Digest, Error, Registry, RepositoryName, RunId};
+use crate::{Digest, Error, Registry, Repository, RepositoryName, RunId};
 
 /// How often a thing that is being moved is looked for.
 const ROUNDS: usize = 4;
-
-/// How many looks in a row must say that a thing is nowhere.
-const AGREED: usize = 2;
 
 /// Ends the name of a mark: the link that the copy beside it was taken of was deleted since.
 const DELETED: &str = ".deleted";
@@ -72,7 +69,7 @@ impl Registry {
             return Ok(Some(target));
         }
         let place = layout::retired(name, member, digest);
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             let copies = self.retired_copies(&place).await?;
             let runs: Vec<RunId> = copies.iter().filter(|(_, is_deleted)| !is_deleted).map(|(run, _)| run).collect();
@@ -85,8 +82,8 @@ impl Registry {
             if let Some(target) = self.link(&link).await? {
                 return Ok(Some(target));
             }
-            missed = if runs.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED {
+            // Copies from which nothing can be had, and that stay, are none.
+            if before.replace(runs.clone()) == Some(runs) {
                 return Ok(None);
             }
         }
@@ -100,6 +97,68 @@ impl Registry {
             copies.note(&entry.name);
         }
         Ok(copies)
+    }
+
+    /// The same for a client that only asks whether it is there, and may count on the answer for as long as the quarantine
+    /// takes: what only a collector's copies have is put back, because their time may be nearly over.
+    pub(crate) async fn promise_member(
+        &self,
+        repository: &Repository,
+        member: Member,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let name = repository.name();
+        let link = layout::member_link(name, member, digest);
+        if let Some(target) = self.link(&link).await? {
+            return Ok(Some(target));
+        }
+        if self.member(name, member, digest).await?.is_none() {
+            return Ok(None);
+        }
+        // A delete may come in between, which nobody may undo.
+        let _order = repository.lock_tags().await;
+        let target = self.member(name, member, digest).await?;
+        if let Some(target) = &target
+            && !self.is_read_only()
+        {
+            self.announce(name, member, digest, target).await?;
+            self.hold_content(target).await?;
+        }
+        Ok(target)
+    }
+
+    /// Writes a link, durably, also when it stands there already: its time tells that somebody counts on it. If it was
+    /// deleted before, that is over: what collectors keep of it is found again.
+    pub(crate) async fn announce(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        digest: &Digest,
+        target: &Digest,
+    ) -> Result<(), Error> {
+        self.write_link(&layout::member_link(name, member, digest), target).await?;
+        let place = layout::retired(name, member, digest);
+        for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
+            if is_deleted {
+                self.delete(&copy_and_mark(&place, &run).1).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a link is in its place, and no copy of it is marked as deleted: then it is found wherever a collector
+    /// moves it.
+    pub(crate) async fn is_announced(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        if self.link(&layout::member_link(name, member, digest)).await?.is_none() {
+            return Ok(false);
+        }
+        let copies = self.retired_copies(&layout::retired(name, member, digest)).await?;
+        Ok(copies.iter().all(|(_, is_deleted)| !is_deleted))
     }
 
     /// Makes sure of a link that something is about to rely on, durably: it is in its place, or is put back there. A link
@@ -121,7 +180,7 @@ impl Registry {
             match self.member(name, member, digest).await? {
                 None => return Ok(None),
                 // Written, not copied: its time tells collectors that somebody counts on it.
-                Some(target) => self.write_link(&link, &target).await?,
+                Some(target) => self.announce(name, member, digest, &target).await?,
             }
         }
         Err(Error::Contended)
@@ -139,8 +198,12 @@ impl Registry {
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
             if !is_deleted {
-                let (_, mark) = copy_and_mark(&place, &run);
+                let (copy, mark) = copy_and_mark(&place, &run);
                 self.storage().write(&mark, bytes::Bytes::new(), WriteOptions::default()).await?;
+                if self.storage().stat(&copy).await?.is_none() {
+                    // It was purged meanwhile, and nobody would look for its mark.
+                    self.delete(&mark).await?;
+                }
             }
         }
         Ok(())
@@ -155,7 +218,7 @@ impl Registry {
         if let Some(found) = look(place.clone()).await? {
             return Ok(Some(found));
         }
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             let fossils = self.fossils(digest).await?;
             for run in &fossils {
@@ -167,8 +230,8 @@ impl Registry {
             if let Some(found) = look(place.clone()).await? {
                 return Ok(Some(found));
             }
-            missed = if fossils.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED {
+            // Fossils in which nothing is found, and that stay, are none.
+            if before.replace(fossils.clone()) == Some(fossils) {
                 return Ok(None);
             }
         }
@@ -186,10 +249,19 @@ impl Registry {
         self.find_content(digest, |key| async move { Ok(self.storage().stat(&key).await?) }).await
     }
 
+    /// The same for a client that may count on the answer: what only a fossil has is put back.
+    pub(crate) async fn promise_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
+        match self.storage().stat(&layout::blob(digest)).await? {
+            Some(found) => Ok(Some(found)),
+            None if self.is_read_only() => self.stat_content(digest).await,
+            None => self.hold_content(digest).await,
+        }
+    }
+
     /// Makes sure of content that something is about to rely on, durably: it is in its place, or is put back there.
     pub(crate) async fn hold_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
         let place = layout::blob(digest);
-        let mut missed = 0;
+        let mut before = None;
         for _ in 0..ROUNDS {
             if let Some(found) = self.storage().confirm(&place).await? {
                 return Ok(Some(found));
@@ -201,8 +273,8 @@ impl Registry {
                     break;
                 }
             }
-            missed = if fossils.is_empty() { missed + 1 } else { 0 };
-            if missed == AGREED && self.storage().confirm(&place).await?.is_none() {
+            let is_stuck = before.replace(fossils.clone()) == Some(fossils);
+            if is_stuck && self.storage().confirm(&place).await?.is_none() {
                 return Ok(None);
             }
         }

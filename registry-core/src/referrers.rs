@@ -7,6 +7,7 @@ use futures::stream::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::document::{self, Document};
+use crate::layout::Member;
 use crate::storage::{self, Durability, Precondition, WriteOptions};
 use crate::{Algorithm, Digest, Error, MediaType, Registry, Repository, RepositoryName, layout};
 
@@ -131,6 +132,23 @@ impl<'a> Referrers<'a> {
     /// Notes that a manifest refers to `subject`.
     pub(crate) async fn add(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
         self.registry().write_link(&layout::referrer_link(self.name(), subject, referrer), referrer).await
+    }
+
+    /// Puts back those referrers of a manifest that a collector took away: now somebody wants the manifest, and with it
+    /// what refers to it.
+    pub(crate) async fn hold(&self, subject: &Digest) -> Result<(), Error> {
+        for algorithm in Algorithm::ALL {
+            let retired = layout::all_retired(self.name(), Member::Revision, algorithm);
+            let mut entries = self.registry().entries(retired, None);
+            while let Some(entry) = entries.try_next().await? {
+                let Ok(referrer) = Digest::from_parts(algorithm, &entry.name) else { continue };
+                let link = layout::referrer_link(self.name(), subject, &referrer);
+                if self.registry().storage().stat(&link).await?.is_some() {
+                    self.registry().hold_member(self.name(), Member::Revision, &referrer).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Forgets that a manifest refers to `subject`.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::referrers::Indexed;
-use crate::storage::{Deletion, Key, Storage, WriteOptions};
+use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
 use crate::{
     Blobs, Blocking, Caller, Clock, Digest, Error, Event, EventAction, EventSink, Limits, Manifests, Random, Referrers,
     RepositoryName, SystemClock, SystemRandom, Tags, TokioBlocking, Uploads, Validation, layout,
@@ -49,10 +49,10 @@ struct Inner {
     limits: Limits,
     validation: Validation,
     read_only: bool,
-    tag_locks: TagLocks,
+    tag_locks: Arc<TagLocks>,
     parsing: Semaphore,
     indexed: Indexed,
-    hits: AtomicU64,
+    hits: Arc<AtomicU64>,
 }
 
 /// How many large manifests are looked into at once: one of 4 MiB may take some 50 MiB meanwhile.
@@ -126,10 +126,10 @@ impl Registry {
             limits: Limits::default(),
             validation: Validation::default(),
             read_only: false,
-            tag_locks: TagLocks::default(),
+            tag_locks: Arc::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
-            hits: AtomicU64::new(0),
+            hits: Arc::default(),
         })
     }
 
@@ -137,6 +137,28 @@ impl Registry {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository { registry: self.clone(), name: name.clone(), caller: Arc::default() }
+    }
+
+    /// The same registry for work that must not get in the way of other work, such as a collector's: the storage is asked
+    /// no faster than `pace` allows.
+    #[must_use]
+    pub fn paced(&self, pace: Arc<dyn Pace>) -> Self {
+        let storage: Arc<dyn Storage> = Arc::new(Paced::new(Arc::clone(self.storage()), pace));
+        let Inner { clock, random, blocking, events, limits, validation, read_only, tag_locks, hits, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            storage,
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+            blocking: Arc::clone(blocking),
+            events: events.clone(),
+            limits: *limits,
+            validation: validation.clone(),
+            read_only: *read_only,
+            tag_locks: Arc::clone(tag_locks),
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+            indexed: Indexed::default(),
+            hits: Arc::clone(hits),
+        }))
     }
 
     /// The bounds on what one request may ask for.

@@ -22,6 +22,9 @@ pub struct TagPage {
 /// How many tags are looked at side by side.
 const CONCURRENCY: usize = 32;
 
+/// How often a tag that moves is followed.
+const ROUNDS: usize = 3;
+
 impl<'a> Tags<'a> {
     pub(crate) fn new(repository: &'a Repository) -> Self {
         Self(repository)
@@ -72,11 +75,25 @@ impl<'a> Tags<'a> {
     /// # Errors
     /// If the storage fails.
     pub async fn resolve(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        let Some(digest) = self.registry().link(&layout::tag_current(self.name(), tag)).await? else {
-            return Ok(None);
-        };
-        let target = self.registry().member(self.name(), Member::Revision, &digest).await?;
-        Ok(target.map(|_| digest))
+        Ok(self.look_up(tag).await?.map(|(digest, _)| digest))
+    }
+
+    /// The manifest that a tag points to, and the digest of its content.
+    pub(crate) async fn look_up(&self, tag: &Tag) -> Result<Option<(Digest, Digest)>, Error> {
+        let current = layout::tag_current(self.name(), tag);
+        let mut pointed = self.registry().link(&current).await?;
+        for _ in 0..ROUNDS {
+            let Some(digest) = pointed else { return Ok(None) };
+            if let Some(target) = self.registry().member(self.name(), Member::Revision, &digest).await? {
+                return Ok(Some((digest, target)));
+            }
+            // The tag may have moved on, and then what it pointed to before was deleted.
+            pointed = self.registry().link(&current).await?;
+            if pointed == Some(digest) {
+                return Ok(None);
+            }
+        }
+        Err(Error::Contended)
     }
 
     /// Makes tags point to a manifest. The caller holds the tags of the repository.

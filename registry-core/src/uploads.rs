@@ -7,6 +7,7 @@ use futures::stream::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{self, ContentStream, Intake, Stop};
+use crate::layout::Member;
 use crate::storage::{self, Deletion, Durability, Precondition, StageMode, Staged, WriteOptions};
 use crate::{
     Algorithm, BlobInfo, BodyError, Digest, Error, EventAction, HashCheckpoint, Hasher, Registry, Repository,
@@ -294,7 +295,7 @@ impl<'a> Uploads<'a> {
         let blob = layout::blob(digest);
         for _ in 0..ROUNDS {
             staged.publish(&blob).await?;
-            self.registry().write_link(&layout::layer_link(self.name(), digest), digest).await?;
+            self.registry().announce(self.name(), Member::Layer, digest, digest).await?;
             let there = self.registry().hold_content(digest).await?;
             if there.is_some_and(|there| there.size == size) {
                 return Ok(());

@@ -2,11 +2,14 @@
 
 mod check;
 pub(crate) mod configuration;
+mod garbage_collect;
 mod health;
 mod htpasswd;
+mod quarantine;
 mod serve;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +38,11 @@ enum Command {
     Serve(ConfigurationArgument),
     /// Read a configuration and the environment, and tell what holds or all that is wrong.
     Check(ConfigurationArgument),
+    /// Take away what nothing needs. A server may run meanwhile; without one everything is purged at once.
+    GarbageCollect(garbage_collect::GarbageCollectArguments),
+    /// List what the collector took away, or put it back.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Ask a running server whether it is well; the exit code is 0 if it is, as a container's health check needs it.
     Health(health::HealthArguments),
     /// Print a line for a password file. The password comes from the terminal, or from standard input.
@@ -62,8 +70,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command.unwrap_or_else(|| Command::Serve(ConfigurationArgument::default())) {
         Command::Serve(argument) => serve::run(argument.config),
         Command::Check(argument) => check::run(argument.config),
+        Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
+    }
+}
+
+/// Tells what is to be told outside of the log.
+fn complain(lines: &[String]) {
+    for line in lines {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -14,19 +14,20 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use registry_core::storage::Storage;
+use registry_core::{Registry, SystemClock};
 use registry_http::{Listener, RequestBody, ServeOptions, ServiceBuilder, serve};
-use registry_storage::filesystem::ServingLock;
+use registry_storage::filesystem::{Filesystem, ServingLock};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tower::Service;
 
-use super::configuration;
+use super::{complain, configuration};
 use crate::access_log::{AccessLog, AccessLogged};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
-use crate::config::{Config, Parsed};
+use crate::config::{Config, Driver, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::descriptors::Room;
@@ -35,6 +36,7 @@ use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
 use crate::openness::Openness;
+use crate::schedule::{Claim, Collection, CollectionCounts, Reach};
 use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -87,7 +89,7 @@ async fn run_server(
     parsed: Parsed,
     log: &Lines,
     traces: Option<&Traces>,
-) -> Result<Option<ServingLock>, Box<dyn Error>> {
+) -> Result<Claims, Box<dyn Error>> {
     let mut config = parsed.config.clone();
     let options = options(&mut config);
     let config = &config;
@@ -95,7 +97,7 @@ async fn run_server(
     // It would end the program while nobody listens for it.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, lock } =
+    let Assembled { registry, storage, notifications, folder } =
         assemble::registry(config, metrics.as_deref(), traces).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
@@ -125,28 +127,62 @@ async fn run_server(
     }
     let service = AccessLogged::new(Gated::new(api, health), access_log.clone().map(AccessLog::new));
     let service = traced(service, traces);
-    let openness = Openness::new(&place, metrics);
+    let openness = Openness::new(&place, metrics.clone());
     let configured = Configured::new(path, parsed, doors.rules.clone()).telling(openness.clone());
     let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured, hangup));
     let notifying = notifications.map(|prepared| prepared.start(place.event_source())).transpose()?;
     greet(config, &place);
     openness.tell(config);
 
-    let purging = config.storage.upload_purging.filter(|_| !config.storage.read_only);
-    let purging = purging.map(|purging| tokio::spawn(schedule::purge_uploads(registry, purging)));
+    let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), &mut background)?;
     serve_until_told(listener, service, options, place, &mut signals).await;
     background.abort_all();
     watching.abort();
-    if let Some(purging) = purging {
-        purging.abort();
-    }
     if let Some(notifying) = notifying {
         notifying.finish().await;
     }
     if access_log.is_some_and(|lines| !lines.finish()) {
         tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
-    Ok(lock)
+    Ok(Claims { _serving: folder.map(|(_, lock)| lock), _collecting: claim })
+}
+
+/// What a server holds of its folder until nothing can be written there any more.
+struct Claims {
+    _serving: Option<ServingLock>,
+    _collecting: Claim,
+}
+
+/// Begins what is done from time to time. In a registry that may not be changed that is nothing.
+fn by_the_clock(
+    config: &Config,
+    registry: &Registry,
+    folder: Option<&(Filesystem, ServingLock)>,
+    metrics: Option<&Metrics>,
+    background: &mut JoinSet<()>,
+) -> prometheus::Result<Claim> {
+    let (storage, claim) = (&config.storage, Claim::default());
+    if storage.read_only {
+        return Ok(claim);
+    }
+    if let Some(purging) = storage.upload_purging {
+        background.spawn(schedule::purge_uploads(registry.clone(), purging));
+    }
+    let counts = Arc::new(CollectionCounts::default());
+    if let Some(metrics) = metrics {
+        metrics.count_collection(registry, &counts)?;
+    }
+    if storage.garbage_collection.enabled {
+        let reach = match (folder, &storage.driver) {
+            (Some((folder, _)), _) => Reach::Folder(folder.clone(), Arc::clone(&claim)),
+            (None, Driver::InMemory) => Reach::Process,
+            (None, _) => Reach::Shared,
+        };
+        let (registry, clock) = (registry.clone(), Arc::new(SystemClock));
+        let collection = Collection { registry, settings: storage.garbage_collection, reach, counts, clock };
+        background.spawn(collection.run());
+    }
+    Ok(claim)
 }
 
 /// The same listener, with what connections begin with, and what it knows of those who connect.
@@ -259,14 +295,6 @@ fn greet(config: &Config, place: &Place) {
     let push = host.map(|host| format!("docker push {host}/NAME:TAG"));
     let tls = config.http.tls.is_some();
     tracing::info!(storage, push, tls, version = env!("CARGO_PKG_VERSION"), "listening on {place}");
-}
-
-/// Tells what is wrong before there is a log.
-fn complain(lines: &[String]) {
-    for line in lines {
-        // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{line}");
-    }
 }
 
 fn tell_end(cut: usize) {

@@ -5,6 +5,7 @@
 
 mod access;
 mod auth;
+mod collection;
 mod debug;
 pub mod duration;
 pub mod environment;
@@ -36,6 +37,7 @@ use registry_auth::Policy;
 use registry_core::Validation;
 
 pub use self::auth::AuthConfig;
+pub use self::collection::GarbageCollection;
 pub use self::debug::DebugConfig;
 pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
@@ -102,7 +104,7 @@ pub struct Rejected {
 
 /// Reads a configuration: the document, if there is one, and the variables over it.
 ///
-/// Without a document the server stores below `./registry-data` and allows deleting. `read_file` reads what a
+/// Without a document the server stores below `./registry-data`, allows deleting, and takes away what nothing needs. `read_file` reads what a
 /// variable with `_FILE` behind its name points to.
 ///
 /// # Errors
@@ -181,9 +183,9 @@ fn version(root: &mut Section<'_>, required: bool) {
 
 fn storage_defaults(has_document: bool) -> StorageDefaults {
     if has_document {
-        StorageDefaults { root: "/var/lib/registry", filesystem: false, delete: false }
+        StorageDefaults { root: "/var/lib/registry", filesystem: false, delete: false, garbage_collection: false }
     } else {
-        StorageDefaults { root: "./registry-data", filesystem: true, delete: true }
+        StorageDefaults { root: "./registry-data", filesystem: true, delete: true, garbage_collection: true }
     }
 }
 

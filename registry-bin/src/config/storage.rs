@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::collection::{self, GarbageCollection};
 #[cfg(feature = "s3")]
 use super::s3::{self, S3Config};
 use super::section::Section;
@@ -18,6 +19,8 @@ pub struct StorageConfig {
     pub read_only: bool,
     /// How abandoned uploads are cleaned up, if they are.
     pub upload_purging: Option<UploadPurging>,
+    /// How what nothing needs is taken away.
+    pub garbage_collection: GarbageCollection,
 }
 
 /// Where the bytes lie.
@@ -98,6 +101,8 @@ pub(super) struct StorageDefaults {
     pub(super) filesystem: bool,
     /// Whether deleting is allowed.
     pub(super) delete: bool,
+    /// Whether what nothing needs is taken away.
+    pub(super) garbage_collection: bool,
 }
 
 const WITHOUT_EFFECT: [(&str, &str); 3] = [
@@ -114,10 +119,14 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let mut storage = root.section("storage");
     let driver = driver(root, &mut storage, defaults);
     let delete = delete(&mut storage).unwrap_or(defaults.delete);
-    let (read_only, upload_purging) = maintenance(&mut storage);
+    let mut maintenance = storage.section("maintenance");
+    let read_only = read_only(&mut maintenance);
+    let upload_purging = upload_purging(&mut maintenance);
+    let garbage_collection = collection::read(&mut maintenance, defaults.garbage_collection);
+    maintenance.finish();
     storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
-    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging })
+    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging, garbage_collection })
 }
 
 fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaults) -> Option<Driver> {
@@ -203,19 +212,15 @@ fn delete(storage: &mut Section<'_>) -> Option<bool> {
     enabled
 }
 
-fn maintenance(storage: &mut Section<'_>) -> (bool, Option<UploadPurging>) {
-    let mut maintenance = storage.section("maintenance");
-    let mut read_only = maintenance.section("readonly");
-    let is_read_only = read_only.boolean("enabled").unwrap_or(false);
-    read_only.finish();
-    let mut purging = maintenance.section("uploadpurging");
-    let upload_purging = upload_purging(&mut purging);
-    purging.finish();
-    maintenance.finish();
-    (is_read_only, upload_purging)
+fn read_only(maintenance: &mut Section<'_>) -> bool {
+    let mut section = maintenance.section("readonly");
+    let enabled = section.boolean("enabled").unwrap_or(false);
+    section.finish();
+    enabled
 }
 
-fn upload_purging(section: &mut Section<'_>) -> Option<UploadPurging> {
+fn upload_purging(maintenance: &mut Section<'_>) -> Option<UploadPurging> {
+    let mut section = maintenance.section("uploadpurging");
     let defaults = UploadPurging::default();
     let enabled = section.boolean("enabled").unwrap_or(true);
     let purging = UploadPurging {
@@ -230,5 +235,6 @@ fn upload_purging(section: &mut Section<'_>) -> Option<UploadPurging> {
             }
         }
     }
+    section.finish();
     enabled.then_some(purging)
 }

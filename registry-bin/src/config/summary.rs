@@ -6,7 +6,7 @@ use registry_core::{Platforms, References};
 use registry_http::TlsVersion;
 
 use super::storage::{Driver, StorageConfig};
-use super::{AuthConfig, CheckConfig, Config, Listen, duration};
+use super::{AuthConfig, CheckConfig, Config, GarbageCollection, Listen, duration};
 
 impl fmt::Display for Config {
     /// One setting in a line, by its path, without secrets.
@@ -101,6 +101,7 @@ fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "storage: {}", storage.driver)?;
     writeln!(f, "storage.delete.enabled: {}", storage.delete)?;
     writeln!(f, "storage.maintenance.readonly.enabled: {}", storage.read_only)?;
+    garbage_collection(&storage.garbage_collection, f)?;
     match &storage.upload_purging {
         None => writeln!(f, "storage.maintenance.uploadpurging: off"),
         Some(purging) => writeln!(
@@ -110,6 +111,23 @@ fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             duration::format(purging.interval),
             if purging.dry_run { ", dry run" } else { "" }
         ),
+    }
+}
+
+fn garbage_collection(collection: &GarbageCollection, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "storage.maintenance.garbagecollection: ")?;
+    if !collection.enabled {
+        return writeln!(f, "off");
+    }
+    let GarbageCollection { interval, lease, quarantine, .. } = collection;
+    let [interval, lease, quarantine] = [interval, lease, quarantine].map(|time| duration::format(*time));
+    write!(f, "every {interval}, lease {lease}, quarantine {quarantine}")?;
+    if collection.delete_untagged {
+        write!(f, ", untagged manifests after {}", duration::format(collection.untagged_grace))?;
+    }
+    match collection.max_condemned {
+        Some(percent) => writeln!(f, ", {percent} % at most"),
+        None => writeln!(f, ", however much"),
     }
 }
 

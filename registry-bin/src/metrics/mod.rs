@@ -1,5 +1,6 @@
 //! Numbers for Prometheus: which there are, and their text.
 
+mod collection;
 mod logins;
 mod notifications;
 mod process;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use registry_core::Registry as Core;
 use registry_core::storage::{Observed, Storage};
 use registry_http::{HttpMetrics, RegistryService};
 
@@ -24,6 +26,7 @@ use crate::health::Health;
 use crate::lines::Lines;
 use crate::notifications::NotificationCounts;
 use crate::reloads::seconds;
+use crate::schedule::CollectionCounts;
 use crate::watch::Watched;
 use notifications::NotificationNumbers;
 use storage::StorageActions;
@@ -108,6 +111,14 @@ impl Metrics {
     /// If they are counted already.
     pub fn count_notifications(&self, counts: NotificationCounts) -> prometheus::Result<()> {
         self.register(Box::new(NotificationNumbers::new(counts)?))
+    }
+
+    /// Counts what comes of the collector, and what is found in its quarantine.
+    ///
+    /// # Errors
+    /// If another collector is counted already.
+    pub fn count_collection(&self, core: &Core, counts: &Arc<CollectionCounts>) -> prometheus::Result<()> {
+        self.register(Box::new(collection::numbers(core, counts)?))
     }
 
     /// Counts the uploads that are under way.

@@ -4,6 +4,7 @@
 mod client;
 mod debug;
 mod fixtures;
+mod garbage;
 mod health;
 mod lifecycle;
 mod logins;

@@ -118,6 +118,6 @@ fn a_second_server_on_the_same_folder() {
 #[test]
 fn arguments_that_mean_nothing() {
     let folder = folder();
-    let told = Program::in_folder(&folder).args(&["garbage-collect", "config.yml"]).fails(2);
+    let told = Program::in_folder(&folder).args(&["collect-garbage", "config.yml"]).fails(2);
     assert!(told.contains("garbage-collect"), "{told}");
 }

@@ -172,6 +172,7 @@ async fn parse(registry: &Registry, digest: &Digest) -> Result<Parsed, Error> {
         return Ok(judge(digest, &content, registry.validation()));
     }
     let (digest, validation) = (*digest, registry.validation().clone());
+    let _turn = registry.parsing().acquire().await;
     Ok(registry.blocking().run(move || judge(&digest, &content, &validation)).await?)
 }
 

@@ -20,10 +20,20 @@ pub(crate) struct Members {
     pub(crate) has_torn_tag: bool,
     /// The tags that are empty or torn.
     pub(crate) torn_tags: Vec<Tag>,
+    /// Whether there are links by hash functions that are not known here.
+    pub(crate) is_foreign: bool,
     /// The links of manifests.
     pub(crate) revisions: Links,
     /// The links of blobs.
     pub(crate) layers: Links,
+}
+
+impl Members {
+    /// Whether nothing is there, nor among the copies.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_empty = |links: &Links| links.live.is_empty() && links.copies.is_empty();
+        self.tags.is_empty() && is_empty(&self.revisions) && is_empty(&self.layers)
+    }
 }
 
 /// The links of one kind.
@@ -100,6 +110,8 @@ impl Look<'_> {
     pub(crate) async fn members(&mut self) -> Result<Members, Error> {
         let mut members = Members::default();
         self.tags(&mut members).await?;
+        members.is_foreign |= self.has_other_algorithms(&layout::layers(self.name)).await?;
+        members.is_foreign |= self.has_other_algorithms(&layout::all_revisions(self.name)).await?;
         for (member, links) in [(Member::Layer, &mut members.layers), (Member::Revision, &mut members.revisions)] {
             self.live(member, links, true).await?;
             self.copies(member, links).await?;
@@ -127,7 +139,10 @@ impl Look<'_> {
         while let Some(entry) = entries.try_next().await? {
             match entry.name.parse::<Tag>() {
                 Ok(tag) if entry.kind == EntryKind::Prefix => tags.push(tag),
-                _ => self.stray(&layout::tags(self.name), &entry.name),
+                _ => {
+                    members.has_torn_tag |= entry.kind == EntryKind::Prefix;
+                    self.stray(&layout::tags(self.name), &entry.name);
+                }
             }
         }
         let name = self.name;
@@ -150,6 +165,19 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Another registry may know more hash functions.
+    async fn has_other_algorithms(&mut self, directory: &Key) -> Result<bool, Error> {
+        let listing = self.registry.storage().list(directory, None, 16).await?;
+        let mut found = false;
+        for entry in listing.entries {
+            if entry.name.parse::<Algorithm>().is_err() {
+                found = true;
+                self.stray(directory, &entry.name);
+            }
+        }
+        Ok(found)
     }
 
     async fn live(&mut self, member: Member, links: &mut Links, is_first: bool) -> Result<(), Error> {

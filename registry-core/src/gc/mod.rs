@@ -37,11 +37,13 @@
 pub(crate) mod digests;
 pub(crate) mod documents;
 pub(crate) mod history;
+mod hollow;
 pub(crate) mod members;
 mod options;
 mod prune;
 mod purge;
 mod report;
+mod restore;
 mod retire;
 mod run_id;
 mod scan;
@@ -57,6 +59,7 @@ use scan::{Plan, Scan};
 
 pub use options::GcOptions;
 pub use report::{Amount, Brake, Found, GcObserver, GcReport, Skipped};
+pub use restore::{Quarantine, Quarantined};
 pub use run_id::{ParseRunIdError, RunId};
 
 /// Takes away what nothing needs, and purges what earlier runs took away.
@@ -101,16 +104,17 @@ impl Collector {
                 registry.storage().stat(&layout::run(&run)).await?.and_then(|record| record.modified).unwrap_or(begun);
         }
         let mut history = History::read(registry, &self.options, &run, now).await?;
-        let scan =
-            Scan { collector: self, now, finished: &history.finished, report: &mut report, plan: Plan::default() };
+        let scan = Scan { collector: self, finished: &history.finished, report: &mut report, plan: Plan::new(now) };
         let mut plan = scan.run().await?;
         let condemned = self.condemn(&plan, now).await?;
-        report.braked = self.brake(condemned.len(), plan.blobs.len());
+        report.braked = self.brake(condemned.len() + plan.retired_manifests(), plan.blobs.len());
+        self.purge(&mut plan, &mut history, &mut report).await?;
         let mut took_away = false;
         if report.braked.is_none() {
-            self.purge(&mut plan, &mut history, &mut report).await?;
             took_away |= self.retire(&mut plan, &mut report).await?;
-            took_away |= self.sweep(&plan, condemned, &mut report).await?;
+            if !plan.has_strangers {
+                took_away |= self.sweep(&plan, condemned, &mut report).await?;
+            }
             self.prune(&plan, &mut report).await?;
         }
         report.unresolved_runs = history.unresolved.len() as u64;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::layout::Member;
+
 /// What a collector is told.
 ///
 /// ```
@@ -47,6 +49,16 @@ impl Default for GcOptions {
             max_condemned: Some(30),
             dry_run: false,
             alone: false,
+        }
+    }
+}
+
+impl GcOptions {
+    /// How old a link must be to be taken away.
+    pub(super) fn patience(&self, member: Member) -> Duration {
+        match member {
+            Member::Revision if self.delete_untagged => self.untagged_grace,
+            Member::Revision | Member::Layer => self.lease,
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Removes the directories of repositories in which nothing is left.
 
+use futures::stream::TryStreamExt as _;
+
 use super::Collector;
 use super::report::GcReport;
 use super::scan::Plan;
 use crate::layout::{self, Member};
-use crate::storage::Deletion;
+use crate::storage::{EntryKind, Key};
 use crate::{Algorithm, Error, RepositoryName};
+
+/// The directories of an index of referrers: algorithm and hash of the subject, and of the referrer.
+const REFERRERS_DEPTH: usize = 4;
 
 impl Collector {
     /// Removes empty repositories. Whoever pushes to one at the same time makes the directories again.
@@ -27,7 +32,9 @@ impl Collector {
 
     /// Whether directories of the repository itself are there; a name may also be no more than the parent of others.
     async fn has_remains(&self, name: &RepositoryName) -> Result<bool, Error> {
-        let own = self.registry().storage().list(&layout::repository_directory(name.as_str()), None, 8).await?;
+        // What belongs to the repository begins with an underscore, behind this in the order of bytes.
+        let own = layout::repository_directory(name.as_str());
+        let own = self.registry().storage().list(&own, Some("^"), 1).await?;
         Ok(own.entries.iter().any(|entry| entry.name.starts_with('_')))
     }
 
@@ -69,28 +76,27 @@ impl Collector {
         }
         storage.remove_directory(&layout::layers(name)).await?;
         storage.remove_directory(&layout::uploads(name)).await?;
-        self.remove_referrers(name).await?;
+        self.remove_empty(&layout::all_referrers(name), REFERRERS_DEPTH).await?;
         let mut place = Some(repository);
-        let mut is_gone = None;
         while let Some(directory) = place.filter(|place| *place != layout::repositories()) {
-            let removed = storage.remove_directory(&directory).await?;
-            is_gone.get_or_insert(removed);
-            place = if removed { directory.parent() } else { None };
+            place = if storage.remove_directory(&directory).await? { directory.parent() } else { None };
         }
-        Ok(is_gone == Some(true))
+        Ok(!self.has_remains(name).await?)
     }
 
-    /// The index of referrers, if there is still no manifest.
-    async fn remove_referrers(&self, name: &RepositoryName) -> Result<(), Error> {
-        let repository = self.registry().repository(name);
-        let _order = repository.lock_tags().await;
-        if self.registry().has_manifests(name).await? {
-            return Ok(());
+    /// Removes a directory and those below it, as far as they are empty.
+    async fn remove_empty(&self, directory: &Key, depth: usize) -> Result<(), Error> {
+        let storage = self.registry().storage();
+        if depth > 0 {
+            let mut entries = self.registry().entries(directory.clone(), None);
+            while let Some(entry) = entries.try_next().await? {
+                if let (EntryKind::Prefix, Ok(below)) = (entry.kind, directory.child(&entry.name)) {
+                    Box::pin(self.remove_empty(&below, depth - 1)).await?;
+                }
+            }
         }
-        match self.registry().storage().delete_all(&layout::all_referrers(name)).await? {
-            Deletion::Acked => Ok(()),
-            Deletion::Unknown => Err(Error::DeleteUnknown),
-        }
+        storage.remove_directory(directory).await?;
+        Ok(())
     }
 
     /// The directories in which copies of links lay.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::stream::TryStreamExt as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::history::History;
 use super::members::{STRAY, names};
@@ -14,8 +14,28 @@ use crate::quarantine::copy_and_mark;
 use crate::storage::Deletion;
 use crate::{Algorithm, Digest, Error, RepositoryName};
 
-/// The runs of which something is left.
-type Left = BTreeSet<RunId>;
+/// How many copies are gone through side by side.
+const CONCURRENCY: usize = 16;
+
+/// What may be purged.
+#[derive(Debug, Clone, Copy)]
+struct Purging<'a> {
+    /// The runs whose time is over.
+    finished: &'a BTreeSet<RunId>,
+    /// A run that is braked only brings back.
+    is_braked: bool,
+}
+
+/// What became of the copies of something.
+#[derive(Debug, Default)]
+struct Outcome {
+    restored: bool,
+    purged_bytes: Option<u64>,
+    /// The runs of which copies are left.
+    left: Vec<RunId>,
+    /// Copies of different sizes of the same.
+    unequal: Vec<RunId>,
+}
 
 impl Collector {
     /// Goes through all that earlier runs took away, and forgets those runs of which nothing is left.
@@ -25,33 +45,42 @@ impl Collector {
         history: &mut History,
         report: &mut GcReport,
     ) -> Result<(), Error> {
-        let finished = history.finished.clone();
-        let mut left: Left = plan.runs_seen.iter().copied().filter(|run| !finished.contains(run)).collect();
-        for repository in std::mem::take(&mut plan.repositories) {
-            for copy in &repository.copies {
-                let digest = plan.digests.digest(copy.id);
-                let subject = plan.documents.subject(copy.id).map(|subject| plan.digests.digest(subject));
-                self.purge_link(&repository.name, &digest, subject, copy, report).await?;
-            }
-            plan.repositories.push(repository);
-        }
-        let planned: BTreeSet<RunId> =
-            plan.repositories.iter().flat_map(|repository| &repository.copies).map(|copy| copy.run).collect();
-        // Copies that stay although their run is over: their repository is not understood.
-        left.extend(plan.runs_seen.iter().copied().filter(|run| !planned.contains(run)));
+        let mut left = std::mem::take(&mut plan.runs_left);
+        let purging = Purging { finished: &history.finished, is_braked: report.braked.is_some() };
+        self.purge_links(plan, purging, &mut left, report).await?;
         for algorithm in Algorithm::ALL {
-            let mut entries = names(self.registry(), layout::all_fossils(algorithm));
-            while let Some(entry) = entries.try_next().await? {
-                match Digest::from_parts(algorithm, &entry.name) {
-                    Ok(digest) => self.purge_fossils(plan, &digest, &finished, &mut left, report).await?,
-                    Err(_) => report.skip(&format!("{}/{}", layout::all_fossils(algorithm), entry.name), STRAY),
-                }
-            }
+            self.purge_fossils(plan, algorithm, purging, &mut left, report).await?;
         }
         history.meet(self.registry(), self.options(), left.iter().copied()).await?;
         if !self.options().dry_run {
-            for run in finished.iter().filter(|run| !left.contains(run)) {
+            for run in history.finished.iter().filter(|run| !left.contains(run)) {
                 self.registry().storage().delete(&layout::run(run)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge_links(
+        &self,
+        plan: &Plan,
+        purging: Purging<'_>,
+        left: &mut BTreeSet<RunId>,
+        report: &mut GcReport,
+    ) -> Result<(), Error> {
+        for repository in &plan.repositories {
+            let name = &repository.name;
+            let mut outcomes = stream::iter(repository.copies.iter().copied())
+                .map(|copy| {
+                    let digest = plan.digests.digest(copy.id);
+                    let subject = plan.documents.subject(copy.id).map(|subject| plan.digests.digest(subject));
+                    async move { self.purge_link(name, &digest, subject, &copy, purging).await }
+                })
+                .buffered(CONCURRENCY)
+                .boxed();
+            while let Some(outcome) = outcomes.try_next().await? {
+                report.restored_links += u64::from(outcome.restored);
+                report.purged_links += u64::from(outcome.purged_bytes.is_some());
+                left.extend(outcome.left);
             }
         }
         Ok(())
@@ -63,75 +92,124 @@ impl Collector {
         digest: &Digest,
         subject: Option<Digest>,
         plan: &CopyPlan,
-        report: &mut GcReport,
-    ) -> Result<(), Error> {
+        purging: Purging<'_>,
+    ) -> Result<Outcome, Error> {
         let storage = self.registry().storage();
-        let place = layout::retired(name, plan.member, digest);
-        let (copy, mark) = copy_and_mark(&place, &plan.run);
+        let (copy, mark) = copy_and_mark(&layout::retired(name, plan.member, digest), &plan.run);
         let link = layout::member_link(name, plan.member, digest);
-        let is_in_place = self.registry().link(&link).await?.is_some();
-        let count = if plan.bring_back { &mut report.restored_links } else { &mut report.purged_links };
-        *count += u64::from(!plan.bring_back || !is_in_place);
+        let mut outcome = Outcome::default();
+        let repository = self.registry().repository(name);
+        let _order = repository.lock_tags().await;
+        if plan.bring_back {
+            outcome.restored = self.registry().link(&link).await?.is_none();
+        } else if !purging.is_braked {
+            outcome.purged_bytes = Some(0);
+        }
         if self.options().dry_run {
-            return Ok(());
+            return Ok(outcome);
         }
         if plan.bring_back {
-            storage.copy(&copy, &link).await?;
+            // Deleted since the look at everything: the next run sees whether anything still wants it.
+            let is_deleted = !plan.is_deleted && storage.stat(&mark).await?.is_some();
+            if is_deleted || !self.bring_back(&copy, &link).await? {
+                return Ok(Outcome { left: vec![plan.run], ..Outcome::default() });
+            }
         }
-        storage.delete(&copy).await?;
-        storage.delete(&mark).await?;
-        if let (Some(subject), false, false) = (subject, plan.bring_back, is_in_place) {
+        if purging.is_braked {
+            outcome.left.push(plan.run);
+            return Ok(outcome);
+        }
+        for key in [&copy, &mark] {
+            if storage.delete(key).await? == Deletion::Unknown {
+                outcome.left.push(plan.run);
+            }
+        }
+        if let (Some(subject), Member::Revision, false) = (subject, plan.member, plan.bring_back)
+            && self.registry().member(name, Member::Revision, digest).await?.is_none()
+        {
             storage.delete(&layout::referrer_link(name, &subject, digest)).await?;
         }
-        if plan.member == Member::Revision && plan.bring_back {
-            tracing::info!(repository = %name, manifest = %digest, "a manifest was brought back");
+        Ok(outcome)
+    }
+
+    async fn purge_fossils(
+        &self,
+        plan: &mut Plan,
+        algorithm: Algorithm,
+        purging: Purging<'_>,
+        left: &mut BTreeSet<RunId>,
+        report: &mut GcReport,
+    ) -> Result<(), Error> {
+        let directory = layout::all_fossils(algorithm);
+        let mut digests = Vec::new();
+        let mut entries = names(self.registry(), directory.clone());
+        while let Some(entry) = entries.try_next().await? {
+            match Digest::from_parts(algorithm, &entry.name) {
+                Ok(digest) => digests.push(plan.digests.id(&digest)),
+                Err(_) => report.skip(&format!("{directory}/{}", entry.name), STRAY),
+            }
+        }
+        let plan = &*plan;
+        let mut outcomes = stream::iter(digests)
+            .map(|id| async move {
+                let digest = plan.digests.digest(id);
+                let is_needed = plan.announced.contains(id);
+                Ok::<_, Error>((digest, self.purge_content(&digest, is_needed, purging).await?))
+            })
+            .buffered(CONCURRENCY)
+            .boxed();
+        while let Some((digest, outcome)) = outcomes.try_next().await? {
+            report.restored += u64::from(outcome.restored);
+            if let Some(bytes) = outcome.purged_bytes {
+                report.purged.add(bytes);
+            }
+            for run in outcome.unequal {
+                report.skip(&layout::fossil(&digest, &run), "its size is not that of the content in its place");
+            }
+            left.extend(outcome.left);
         }
         Ok(())
     }
 
     /// Content that is needed is put back in its place whatever its age. Fossils go when their time is over: of content
     /// that is needed when it is certain to be in its place, of the rest at once.
-    async fn purge_fossils(
-        &self,
-        plan: &mut Plan,
-        digest: &Digest,
-        finished: &BTreeSet<RunId>,
-        left: &mut Left,
-        report: &mut GcReport,
-    ) -> Result<(), Error> {
-        let id = plan.digests.id(digest);
-        let is_needed = plan.announced.contains(id);
+    async fn purge_content(&self, digest: &Digest, is_needed: bool, purging: Purging<'_>) -> Result<Outcome, Error> {
         let (storage, place) = (self.registry().storage(), layout::blob(digest));
-        let mut is_in_place = storage.stat(&place).await?.is_some();
-        let mut is_counted = is_in_place;
-        for run in self.registry().fossils(digest).await? {
-            let (fossil, is_over) = (layout::fossil(digest, &run), finished.contains(&run));
+        let mut outcome = Outcome::default();
+        let was_in_place = storage.stat(&place).await?.is_some();
+        let mut is_in_place = was_in_place;
+        let runs = self.registry().fossils(digest).await?;
+        if runs.is_empty() && !self.options().dry_run {
+            // A run that was cut off leaves its directory.
+            storage.remove_directory(&layout::fossils(digest)).await?;
+        }
+        for run in runs {
+            let (fossil, is_over) = (layout::fossil(digest, &run), purging.finished.contains(&run));
             let Some(found) = storage.stat(&fossil).await? else { continue };
             if is_needed && (is_over || !is_in_place) {
-                report.restored += u64::from(!is_in_place);
+                outcome.restored |= !is_in_place;
                 is_in_place = true;
                 if !self.options().dry_run {
                     // Also where it is in its place: the copy makes certain that it stays there over a power cut.
                     let back = storage.copy(&fossil, &place).await?;
                     if back.is_none_or(|back| back.size != found.size) {
-                        report.skip(&fossil, "its size is not that of the content in its place");
-                        left.insert(run);
+                        outcome.unequal.push(run);
+                        outcome.left.push(run);
                         continue;
                     }
                 }
             }
-            if !is_over {
-                left.insert(run);
+            if !is_over || purging.is_braked {
+                outcome.left.push(run);
                 continue;
             }
-            if !is_needed && !is_counted {
-                report.purged.add(found.size);
-                is_counted = true;
+            if !is_needed && !was_in_place {
+                outcome.purged_bytes = outcome.purged_bytes.or(Some(found.size));
             }
             if !self.options().dry_run && storage.delete(&fossil).await? == Deletion::Unknown {
-                left.insert(run);
+                outcome.left.push(run);
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 }

@@ -85,6 +85,20 @@ pub struct Brake {
     pub max_percent: u8,
 }
 
+/// So few may always go, however large their share.
+const ALWAYS: u64 = 100;
+
+impl Brake {
+    /// Whether `condemned` of `blobs` are too much where `max_percent` may go. Too much at once is more likely a mistake
+    /// than garbage: a folder that was not mounted, a clock that jumped. A hundred may always go.
+    #[must_use]
+    pub fn on(condemned: u64, blobs: u64, max_percent: u8) -> Option<Self> {
+        let is_too_much =
+            condemned > ALWAYS && u128::from(condemned) * 100 > u128::from(blobs) * u128::from(max_percent);
+        is_too_much.then_some(Self { condemned, blobs, max_percent })
+    }
+}
+
 /// Something that was left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
@@ -142,10 +156,39 @@ impl GcReport {
         changes.iter().all(|count| *count == 0)
     }
 
+    /// Takes in what a run did that came after this one: what was done is added up, and what there is afterwards is as the
+    /// later one tells it. How much there was of everything stays as it is here.
+    pub fn absorb(&mut self, later: Self) {
+        for (total, more) in [
+            (&mut self.retired_manifests, later.retired_manifests),
+            (&mut self.retired_layers, later.retired_layers),
+            (&mut self.dead_tags, later.dead_tags),
+            (&mut self.purged_links, later.purged_links),
+            (&mut self.restored, later.restored),
+            (&mut self.restored_links, later.restored_links),
+            (&mut self.removed_repositories, later.removed_repositories),
+        ] {
+            *total += more;
+        }
+        for (total, more) in [(&mut self.quarantined, later.quarantined), (&mut self.purged, later.purged)] {
+            total.count += more.count;
+            total.bytes += more.bytes;
+        }
+        self.run = later.run;
+        self.took += later.took;
+        self.marked = later.marked;
+        self.braked = later.braked;
+        self.resolved &= later.resolved;
+        self.unresolved_runs = later.unresolved_runs;
+        self.skipped = later.skipped;
+        self.skipped_total = later.skipped_total;
+    }
+
     pub(super) fn skip(&mut self, place: &impl ToString, reason: &'static str) {
         self.skipped_total += 1;
         let place = place.to_string();
-        tracing::warn!(%place, reason, "the collector leaves something alone");
+        // Whoever runs the collector tells it from the report; a run that follows would say the same once more.
+        tracing::debug!(%place, reason, "the collector leaves something alone");
         if self.skipped.len() < LISTED {
             self.skipped.push(Skipped { place, reason });
         }
@@ -170,10 +213,10 @@ pub enum Found<'a> {
     Repository(&'a RepositoryName),
     /// A manifest that is kept.
     Manifest(&'a RepositoryName, &'a Digest),
-    /// Content that a manifest which is kept needs.
+    /// Content that a manifest which is kept needs. It is told once, of the repository that comes first.
     Blob(&'a RepositoryName, &'a Digest),
-    /// A manifest that is to go.
-    GarbageManifest(&'a RepositoryName, &'a Digest),
+    /// A manifest that is to go, and all tags of its repository.
+    GarbageManifest(&'a RepositoryName, &'a Digest, &'a [Tag]),
     /// A link of a blob that is to go.
     GarbageLayer(&'a RepositoryName, &'a Digest),
     /// A tag that is to go, because its manifest is gone.

@@ -1,17 +1,23 @@
 //! Takes links away.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt as _};
 
 use super::Collector;
 use super::digests::Id;
 use super::members::Look;
+use super::options::is_older;
 use super::report::GcReport;
 use super::scan::{Plan, Repository};
 use super::verdict::Verdict;
 use crate::layout::{self, Member};
 use crate::quarantine::copy_and_mark;
-use crate::storage::Key;
-use crate::{Digest, Error, RepositoryName, RunId, Tag};
+use crate::storage::{Deletion, Key, Precondition, WriteOptions};
+use crate::{Digest, Error, RepositoryName, RunId, Tag, storage};
+
+/// How many links are taken away side by side.
+const CONCURRENCY: usize = 16;
 
 impl Collector {
     /// Takes away the links that nobody wants, and tags whose manifest is gone; tells whether there are copies now.
@@ -22,19 +28,51 @@ impl Collector {
                 let target = plan.digests.digest(*target);
                 self.remove_dead_tag(&repository.name, tag, &target, report).await?;
             }
-            let mut retired = HashSet::new();
-            for (member, id) in &repository.retire {
-                if self.retire_link(plan, &repository.name, *member, *id, report).await? {
-                    retired.insert((*member, *id));
-                }
-            }
+            let (retired, failed) = self.retire_links(plan, &repository, report).await;
             took_away |= !retired.is_empty();
             if !retired.is_empty() && !self.options().dry_run {
                 self.look_again(plan, &repository, &retired, report).await?;
             }
+            if let Some(error) = failed {
+                return Err(error);
+            }
             plan.repositories.push(repository);
         }
         Ok(took_away)
+    }
+
+    /// Each that began is ended, also after another has failed: no delete may come later than the end of the run.
+    async fn retire_links(
+        &self,
+        plan: &Plan,
+        repository: &Repository,
+        report: &mut GcReport,
+    ) -> (BTreeSet<(Member, Id)>, Option<Error>) {
+        let (run, name) = (report.run, &repository.name);
+        let mut outcomes = stream::iter(repository.retire.iter().copied())
+            .map(|(member, id)| {
+                let digest = plan.digests.digest(id);
+                async move { (member, id, self.retire_link(plan, name, member, &digest, &run).await) }
+            })
+            .buffered(CONCURRENCY)
+            .boxed();
+        let (mut retired, mut failed) = (BTreeSet::new(), None);
+        while let Some((member, id, outcome)) = outcomes.next().await {
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(deletion)) => {
+                    retired.insert((member, id));
+                    self.settle(deletion, report);
+                    *(if member == Member::Layer {
+                        &mut report.retired_layers
+                    } else {
+                        &mut report.retired_manifests
+                    }) += 1;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        (retired, failed)
     }
 
     async fn retire_link(
@@ -42,24 +80,24 @@ impl Collector {
         plan: &Plan,
         name: &RepositoryName,
         member: Member,
-        id: Id,
-        report: &mut GcReport,
-    ) -> Result<bool, Error> {
-        let count = if member == Member::Layer { &mut report.retired_layers } else { &mut report.retired_manifests };
-        *count += 1;
+        digest: &Digest,
+        run: &RunId,
+    ) -> Result<Option<Deletion>, Error> {
         if self.options().dry_run {
-            return Ok(true);
+            return Ok(Some(Deletion::Acked));
         }
-        let digest = plan.digests.digest(id);
-        let (link, copy) = link_and_copy(name, member, &digest, &report.run);
-        if self.registry().storage().copy(&link, &copy).await?.is_none() {
+        let storage = self.registry().storage();
+        let (link, copy) = link_and_copy(name, member, digest, run);
+        // The look at everything may be long ago, and the link be written anew.
+        let touched = storage.stat(&link).await?.and_then(|found| found.modified);
+        if !is_older(plan.now, touched, self.options().patience(member)) {
+            return Ok(None);
+        }
+        if storage.copy(&link, &copy).await?.is_none() {
             // Somebody deleted it meanwhile.
-            *count -= 1;
-            return Ok(false);
+            return Ok(None);
         }
-        let deletion = self.registry().storage().delete(&link).await?;
-        self.settle(deletion, report);
-        Ok(true)
+        Ok(Some(storage.delete(&link).await?))
     }
 
     /// Puts back what somebody came to want while it was taken away. The next run would too; this makes the time short in
@@ -68,7 +106,7 @@ impl Collector {
         &self,
         plan: &mut Plan,
         repository: &Repository,
-        retired: &HashSet<(Member, Id)>,
+        retired: &BTreeSet<(Member, Id)>,
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let registry = self.registry();
@@ -88,9 +126,20 @@ impl Collector {
         for (member, id) in wanted {
             let digest = plan.digests.digest(id);
             let (link, copy) = link_and_copy(&repository.name, member, &digest, &report.run);
-            registry.storage().copy(&copy, &link).await?;
+            self.bring_back(&copy, &link).await?;
         }
         Ok(())
+    }
+
+    /// Puts a link back in its place, unless one is there; tells whether one is there now. What is torn is no link.
+    pub(super) async fn bring_back(&self, copy: &Key, link: &Key) -> Result<bool, Error> {
+        let registry = self.registry();
+        if registry.link(link).await?.is_some() {
+            return Ok(true);
+        }
+        let Some(target) = registry.link(copy).await? else { return Ok(false) };
+        registry.write_link(link, &target).await?;
+        Ok(registry.link(link).await?.is_some())
     }
 
     /// A delete that was cut off leaves tags that point to nothing.
@@ -102,9 +151,8 @@ impl Collector {
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let link = layout::tag_current(name, tag);
-        let revision = layout::revision_link(name, target);
         let registry = self.registry();
-        if registry.storage().stat(&revision).await?.is_some() {
+        if registry.storage().stat(&layout::revision_link(name, target)).await?.is_some() {
             // Torn, and reported as such.
             return Ok(());
         }
@@ -114,11 +162,20 @@ impl Collector {
         }
         let repository = registry.repository(name);
         let _order = repository.lock_tags().await;
-        let is_dead = registry.link(&link).await? == Some(*target)
-            && registry.member(name, Member::Revision, target).await?.is_none();
-        if is_dead {
-            repository.tags().remove(tag).await?;
-            report.dead_tags += 1;
+        if registry.link(&link).await? != Some(*target)
+            || registry.member(name, Member::Revision, target).await?.is_some()
+        {
+            return Ok(());
+        }
+        registry.delete(&link).await?;
+        report.dead_tags += 1;
+        // Another process may just have pushed the manifest by this tag.
+        if registry.member(name, Member::Revision, target).await?.is_some() {
+            let options = WriteOptions { precondition: Precondition::Absent, ..WriteOptions::default() };
+            match registry.storage().write(&link, layout::link(target), options).await {
+                Ok(()) | Err(storage::Error::Exists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

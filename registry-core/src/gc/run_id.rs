@@ -20,6 +20,13 @@ impl RunId {
         let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
+
+    /// When the run began, to the millisecond.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        // The time is in the first 48 bits.
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.as_u64_pair().0 >> 16)
+    }
 }
 
 /// A text that is not the identity of a run.
@@ -64,6 +71,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let (first, second) = (RunId::new(time, [255; 10]), RunId::new(time + Duration::from_secs(1), [0; 10]));
         assert!(first < second);
+        assert_eq!(first.started_at(), time);
         assert_eq!(first.to_string().parse(), Ok(first));
         assert_eq!(first.to_string().to_uppercase().parse::<RunId>(), Err(ParseRunIdError));
         assert_eq!("../lock".parse::<RunId>(), Err(ParseRunIdError));

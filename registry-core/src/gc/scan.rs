@@ -17,10 +17,11 @@ use super::report::{Found, GcReport};
 use super::verdict::Verdict;
 use super::{Collector, RunId};
 use crate::layout::{self, Member};
-use crate::{Algorithm, Digest, Error, Registry, RepositoryName, Tag};
+use crate::storage::{EntryKind, Key};
+use crate::{Algorithm, Digest, Error, Registry, RepositoryName, Tag, name};
 
 /// What was found, and what is to be done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) digests: Digests,
     pub(super) documents: Documents,
@@ -29,9 +30,38 @@ pub(super) struct Plan {
     /// All content that there is.
     pub(super) blobs: Vec<Id>,
     present: IdSet,
+    /// What the observer was told of.
+    told: IdSet,
     pub(super) repositories: Vec<Repository>,
-    /// The runs that took something away which is still there.
-    pub(super) runs_seen: BTreeSet<RunId>,
+    /// When the run began, by the storage's time if it has one.
+    pub(super) now: SystemTime,
+    /// Whether there are names where repositories lie that are none: whose they are cannot be told.
+    pub(super) has_strangers: bool,
+    /// The runs of which links are left that are not purged now.
+    pub(super) runs_left: BTreeSet<RunId>,
+}
+
+impl Plan {
+    /// How many manifests are to be taken away: their content follows.
+    pub(super) fn retired_manifests(&self) -> usize {
+        let links = self.repositories.iter().flat_map(|repository| &repository.retire);
+        links.filter(|(member, _)| *member == Member::Revision).count()
+    }
+
+    pub(super) fn new(now: SystemTime) -> Self {
+        Self {
+            digests: Digests::default(),
+            documents: Documents::default(),
+            announced: IdSet::default(),
+            blobs: Vec::new(),
+            present: IdSet::default(),
+            told: IdSet::default(),
+            repositories: Vec::new(),
+            now,
+            has_strangers: false,
+            runs_left: BTreeSet::new(),
+        }
+    }
 }
 
 /// What is to be done in one repository.
@@ -54,6 +84,8 @@ pub(super) struct CopyPlan {
     pub(super) member: Member,
     pub(super) id: Id,
     pub(super) run: RunId,
+    /// The link had been deleted when it was looked at.
+    pub(super) is_deleted: bool,
     pub(super) bring_back: bool,
 }
 
@@ -62,7 +94,6 @@ const CONCURRENCY: usize = 16;
 
 pub(super) struct Scan<'a> {
     pub(super) collector: &'a Collector,
-    pub(super) now: SystemTime,
     /// The earlier runs whose copies may be purged.
     pub(super) finished: &'a BTreeSet<RunId>,
     pub(super) report: &'a mut GcReport,
@@ -73,6 +104,7 @@ impl<'a> Scan<'a> {
     pub(super) async fn run(mut self) -> Result<Plan, Error> {
         self.list_blobs().await?;
         let mut scanned = HashSet::new();
+        self.look_for_strangers(&layout::repositories()).await?;
         let mut names = self.registry().walk(None);
         while let Some(name) = names.try_next().await? {
             self.scan(&name).await?;
@@ -112,25 +144,51 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// A directory that no name leads to may be a repository of another registry, with whatever it needs.
+    async fn look_for_strangers(&mut self, directory: &Key) -> Result<(), Error> {
+        let registry = self.registry();
+        let mut entries = registry.entries(directory.clone(), None);
+        while let Some(entry) = entries.try_next().await? {
+            let is_own = entry.name.starts_with('_');
+            if entry.kind == EntryKind::Prefix && !is_own && !name::is_component(&entry.name) {
+                self.report
+                    .skip(&format!("{directory}/{}", entry.name), "no repository has such a name; no content goes");
+                self.plan.has_strangers = true;
+            }
+        }
+        Ok(())
+    }
+
     async fn scan(&mut self, name: &RepositoryName) -> Result<(), Error> {
         tokio::task::consume_budget().await;
         let registry = self.registry();
+        self.look_for_strangers(&layout::repository_directory(name.as_str())).await?;
         let report = &mut *self.report;
         let mut skip = |place: String, reason| report.skip(&place, reason);
         let mut look = Look { registry, name, digests: &mut self.plan.digests, skip: &mut skip };
-        let members = look.members().await?;
-        self.collector.tell(Found::Repository(name));
+        let mut members = look.members().await?;
+        self.drop_hollow_revisions(name, &mut members).await?;
+        if !members.is_empty() {
+            self.collector.tell(Found::Repository(name));
+        }
         self.report.repositories += u64::from(!members.revisions.live.is_empty());
-        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let unreadable = self.load(name, &members).await?;
         let documents = std::mem::take(&mut self.plan.documents);
         let mut verdict = Verdict::new(&members, &documents);
+        let idle = members.layers.live.iter().copied().filter(|id| !verdict.is_needed(*id));
+        let hollow = self.hollow(name, Member::Layer, idle).await?;
+        if !hollow.is_empty() {
+            members.layers.live.retain(|id| !hollow.contains(id));
+            verdict = Verdict::new(&members, &documents);
+        }
+        self.report.links += (members.revisions.live.len() + members.layers.live.len()) as u64;
         let planned = self.judge(name, &members, &mut verdict, &unreadable).await;
         drop(verdict);
         self.plan.documents = documents;
         let planned = planned?;
-        let copies = members.revisions.copies.iter().chain(&members.layers.copies);
-        self.plan.runs_seen.extend(copies.map(|copy| copy.run));
+        let planned_runs = !planned.copies.is_empty();
+        let copies = members.revisions.copies.iter().chain(&members.layers.copies).map(|copy| copy.run);
+        self.plan.runs_left.extend(copies.filter(|run| !planned_runs || !self.finished.contains(run)));
         let is_idle = planned.retire.is_empty() && planned.copies.is_empty() && planned.dead_tags.is_empty();
         if !is_idle || planned.is_empty {
             self.plan.repositories.push(planned);
@@ -170,7 +228,7 @@ impl<'a> Scan<'a> {
         unreadable: &[Id],
     ) -> Result<Repository, Error> {
         // What an unreadable manifest needs, and what an unreadable tag points to, can only be in the repository.
-        let is_blind = !unreadable.is_empty() || members.has_torn_tag;
+        let is_blind = !unreadable.is_empty() || members.has_torn_tag || members.is_foreign;
         self.announce_manifests(members, verdict);
         let mut retire = Vec::new();
         let layers = self.judge_layers(name, members, verdict, is_blind).await?;
@@ -181,11 +239,7 @@ impl<'a> Scan<'a> {
         self.tell(name, members, verdict, &retire);
         let copies = if is_blind { Vec::new() } else { self.judge_copies(members, verdict) };
         let dead_tags = self.dead_tags(name, members).await?;
-        let is_empty = members.tags.is_empty()
-            && [&members.revisions, &members.layers]
-                .iter()
-                .all(|links| links.live.is_empty() && links.copies.is_empty());
-        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty })
+        Ok(Repository { name: name.clone(), retire, copies, dead_tags, is_empty: members.is_empty() })
     }
 
     fn announce_manifests(&mut self, members: &Members, verdict: &Verdict<'_>) {
@@ -219,7 +273,7 @@ impl<'a> Scan<'a> {
         if is_blind {
             return Ok(Vec::new());
         }
-        let old = self.old_links(name, Member::Layer, &idle, self.options().lease).await?;
+        let old = self.old_links(name, Member::Layer, &idle).await?;
         idle.retain(|id| old.contains(id));
         Ok(idle)
     }
@@ -235,13 +289,11 @@ impl<'a> Scan<'a> {
         let mut open: Vec<Id> = members.revisions.live.clone();
         open.retain(|id| !verdict.is_kept(*id) && !verdict.is_needed(*id));
         let options = self.options();
-        let age = if options.delete_untagged { options.untagged_grace } else { options.lease };
-        let old = self.old_links(name, Member::Revision, &open, age).await?;
+        let old = self.old_links(name, Member::Revision, &open).await?;
         for id in &open {
-            let by_policy = options.delete_untagged && !is_blind;
-            let goes = old.contains(id)
-                && (by_policy
-                    || (!members.has_torn_tag && self.is_incomplete(members, verdict.documents(), *id).await?));
+            let goes = !is_blind
+                && old.contains(id)
+                && (options.delete_untagged || self.is_incomplete(members, verdict.documents(), *id).await?);
             if !goes {
                 verdict.keep(*id);
             }
@@ -254,12 +306,9 @@ impl<'a> Scan<'a> {
     /// halfway; nobody can be finishing it when it is old.
     async fn is_incomplete(&self, members: &Members, documents: &Documents, id: Id) -> Result<bool, Error> {
         let target = members.revisions.target(id);
-        if documents.reading(target) == Reading::Corrupt {
-            return Ok(false);
-        }
         let required = documents.required(target).iter();
         let needs = required.flat_map(|need| [members.layers.target(*need), members.revisions.target(*need)]);
-        for need in needs.chain([target]) {
+        for need in needs {
             if !self.plan.present.contains(need)
                 && self.registry().stat_content(&self.plan.digests.digest(need)).await?.is_none()
             {
@@ -274,7 +323,7 @@ impl<'a> Scan<'a> {
         for (member, links) in [(Member::Revision, &members.revisions), (Member::Layer, &members.layers)] {
             for copy in links.copies.iter().filter(|copy| self.finished.contains(&copy.run)) {
                 let bring_back = verdict.wants_back(member, copy);
-                plans.push(CopyPlan { member, id: copy.id, run: copy.run, bring_back });
+                plans.push(CopyPlan { member, id: copy.id, run: copy.run, is_deleted: copy.is_deleted, bring_back });
             }
         }
         plans
@@ -289,7 +338,7 @@ impl<'a> Scan<'a> {
             }
             let storage = self.registry().storage();
             let touched = storage.stat(&layout::tag_current(name, tag)).await?.and_then(|link| link.modified);
-            if is_older(self.now, touched, self.options().lease) {
+            if is_older(self.plan.now, touched, self.options().lease) {
                 self.collector.tell(Found::GarbageTag(name, tag));
                 dead.push((tag.clone(), *id));
             }
@@ -297,21 +346,16 @@ impl<'a> Scan<'a> {
         Ok(dead)
     }
 
-    /// Those of some links that are older than `age`.
-    async fn old_links(
-        &self,
-        name: &RepositoryName,
-        member: Member,
-        ids: &[Id],
-        age: std::time::Duration,
-    ) -> Result<HashSet<Id>, Error> {
+    /// Those of some links that are old enough to go.
+    async fn old_links(&self, name: &RepositoryName, member: Member, ids: &[Id]) -> Result<HashSet<Id>, Error> {
+        let age = self.options().patience(member);
         let storage = self.registry().storage();
         let links: Vec<_> =
             ids.iter().map(|id| (*id, layout::member_link(name, member, &self.plan.digests.digest(*id)))).collect();
         stream::iter(links)
             .map(|(id, link)| async move {
                 let touched = storage.stat(&link).await?.and_then(|link| link.modified);
-                Ok::<_, Error>(is_older(self.now, touched, age).then_some(id))
+                Ok::<_, Error>(is_older(self.plan.now, touched, age).then_some(id))
             })
             .buffer_unordered(CONCURRENCY)
             .try_filter_map(|old| async move { Ok(old) })
@@ -344,31 +388,42 @@ impl<'a> Scan<'a> {
         Ok(sound)
     }
 
-    fn tell(&self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
+    fn tell(&mut self, name: &RepositoryName, members: &Members, verdict: &Verdict<'_>, retire: &[(Member, Id)]) {
         if !self.collector.is_observed() {
             return;
         }
-        let digest = |id: Id| self.plan.digests.digest(id);
+        let documents = verdict.documents();
         let gone: HashSet<_> = retire.iter().copied().collect();
-        for id in members.revisions.live.iter().filter(|id| !gone.contains(&(Member::Revision, **id))) {
-            self.collector.tell(Found::Manifest(name, &digest(*id)));
-        }
-        for id in verdict.needed().filter(|id| !members.revisions.is_live(*id)) {
-            self.collector.tell(Found::Blob(name, &digest(id)));
-        }
-        for (member, id) in retire {
-            match member {
-                Member::Revision => self.collector.tell(Found::GarbageManifest(name, &digest(*id))),
-                Member::Layer => self.collector.tell(Found::GarbageLayer(name, &digest(*id))),
+        // Where manifests without a tag go, one that another one names is no more than what that one needs.
+        let is_root = |id: Id| !self.options().delete_untagged || verdict.is_tagged(id) || !verdict.is_needed(id);
+        let is_kept = |id: Id| verdict.is_kept(id) && is_root(id) && !gone.contains(&(Member::Revision, id));
+        let kept: Vec<Id> = members.revisions.live.iter().copied().filter(|id| is_kept(*id)).collect();
+        for id in kept {
+            self.collector.tell(Found::Manifest(name, &self.plan.digests.digest(id)));
+            self.plan.told.insert(id);
+            let mut needs: Vec<Id> = documents.needs(members.revisions.target(id)).iter().rev().copied().collect();
+            while let Some(need) = needs.pop() {
+                if self.plan.told.insert(need) {
+                    self.collector.tell(Found::Blob(name, &self.plan.digests.digest(need)));
+                    needs.extend(documents.needs(members.revisions.target(need)));
+                }
             }
+        }
+        let tags: Vec<Tag> = members.tags.iter().map(|(tag, _)| tag.clone()).collect();
+        for (member, id) in retire {
+            let digest = self.plan.digests.digest(*id);
+            self.collector.tell(match member {
+                Member::Revision => Found::GarbageManifest(name, &digest, &tags),
+                Member::Layer => Found::GarbageLayer(name, &digest),
+            });
         }
     }
 
-    fn registry(&self) -> &'a Registry {
+    pub(super) fn registry(&self) -> &'a Registry {
         self.collector.registry()
     }
 
-    fn options(&self) -> &'a GcOptions {
+    pub(super) fn options(&self) -> &'a GcOptions {
         self.collector.options()
     }
 }

@@ -9,14 +9,12 @@ use super::options::is_older;
 use super::report::{Brake, Found, GcReport};
 use super::scan::Plan;
 use super::{Collector, RunId};
-use crate::storage::Deletion;
-use crate::{Digest, Error, layout};
+use crate::storage::{Deletion, Key};
+use crate::{Digest, Error, content, layout};
 
 /// Content that is to go, and how many bytes it has.
 pub(super) type Condemned = (Id, u64);
 
-/// So few may always go, however large their share.
-const ALWAYS: usize = 100;
 /// How many are taken away side by side.
 const CONCURRENCY: usize = 16;
 
@@ -37,11 +35,9 @@ impl Collector {
             .await
     }
 
-    /// Too much at once is more likely a mistake than garbage: a folder that was not mounted, a clock that jumped.
+    /// Whether too much would go.
     pub(super) fn brake(&self, condemned: usize, blobs: usize) -> Option<Brake> {
-        let max_percent = self.options().max_condemned?;
-        let is_too_much = condemned > ALWAYS && condemned as u128 * 100 > blobs as u128 * u128::from(max_percent);
-        is_too_much.then_some(Brake { condemned: condemned as u64, blobs: blobs as u64, max_percent })
+        Brake::on(condemned as u64, blobs as u64, self.options().max_condemned?)
     }
 
     /// Takes the condemned away: first the second place, then the first. Tells whether anything went.
@@ -58,36 +54,48 @@ impl Collector {
                 async move {
                     self.tell(Found::GarbageBlob(&digest, bytes));
                     if self.options().dry_run {
-                        return Ok::<_, Error>(Some((bytes, Deletion::Acked)));
+                        return Ok(Swept::Gone(Deletion::Acked, bytes));
                     }
-                    Ok(self.take_away(&digest, &run).await?.map(|deletion| (bytes, deletion)))
+                    self.take_away(&digest, bytes, &run).await
                 }
             })
             .buffer_unordered(CONCURRENCY)
             .boxed();
-        let mut took_away = false;
-        while let Some(gone) = swept.try_next().await? {
-            let Some((bytes, deletion)) = gone else { continue };
-            took_away = true;
-            report.quarantined.add(bytes);
-            self.settle(deletion, report);
-        }
-        Ok(took_away)
-    }
-
-    async fn take_away(&self, digest: &Digest, run: &RunId) -> Result<Option<Deletion>, Error> {
-        let storage = self.registry().storage();
-        let place = layout::blob(digest);
-        let Some(copied) = storage.copy(&place, &layout::fossil(digest, run)).await? else { return Ok(None) };
-        match storage.stat(&place).await? {
-            Some(found) if found.size == copied.size => Ok(Some(storage.delete(&place).await?)),
-            // Another collector was faster.
-            None => Ok(Some(Deletion::Acked)),
-            // It was torn, and somebody heals it just now.
-            Some(_) => {
-                storage.delete(&layout::fossil(digest, run)).await?;
-                Ok(None)
+        let (mut took_away, mut failed) = (false, None);
+        // Each that began is ended, also after another has failed: no delete may come later than the end of the run.
+        while let Some(swept) = swept.next().await {
+            match swept {
+                Ok(Swept::Stays) => {}
+                Ok(Swept::Corrupt(place)) => report.skip(&place, "content that is not what its name says"),
+                Ok(Swept::Gone(deletion, bytes)) => {
+                    took_away = true;
+                    report.quarantined.add(bytes);
+                    self.settle(deletion, report);
+                }
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
+        failed.map_or(Ok(took_away), Err)
     }
+
+    async fn take_away(&self, digest: &Digest, bytes: u64, run: &RunId) -> Result<Swept, Error> {
+        let storage = self.registry().storage();
+        let (place, fossil) = (layout::blob(digest), layout::fossil(digest, run));
+        if storage.copy(&place, &fossil).await?.is_none() {
+            return Ok(Swept::Stays);
+        }
+        // A torn one may be healed just now. Only when the copy is what it should be, whatever lies in its place may go.
+        if content::digest_of(self.registry(), &fossil, digest.algorithm()).await? != Some(*digest) {
+            storage.delete(&fossil).await?;
+            return Ok(Swept::Corrupt(place));
+        }
+        Ok(Swept::Gone(storage.delete(&place).await?, bytes))
+    }
+}
+
+/// What became of content that was condemned.
+enum Swept {
+    Gone(Deletion, u64),
+    Stays,
+    Corrupt(Key),
 }

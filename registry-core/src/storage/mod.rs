@@ -13,6 +13,7 @@ mod memory;
 mod object;
 mod observed;
 mod operation;
+mod paced;
 
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use memory::Memory;
 pub use object::{Body, FileSpan, Metadata, Object, ReadRange, read_small};
 pub use observed::{Observed, StorageObserver};
 pub use operation::OperationKind;
+pub use paced::{Pace, Paced};
 
 /// A place that holds bytes under keys.
 ///

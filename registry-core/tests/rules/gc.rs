@@ -162,6 +162,45 @@ async fn a_link_in_quarantine_is_found_and_brought_back_by_a_push() {
 }
 
 #[tokio::test]
+async fn who_is_told_that_something_is_there_can_build_on_it_after_the_quarantine() {
+    let world = World::new();
+    let a = world.at("a");
+    let blobs = [push_blob(&a, b"layer").await, push_blob(&a, CONFIG).await];
+    let child = image(&[b"layer"]);
+    let digest = put(&a, &digest_of(&child).to_string(), &child).await.unwrap().digest;
+    let stray = push_blob(&a, b"stray").await;
+    world.clock.advance(DAY + 1);
+    let report = collect(&world, eager()).await;
+    assert_eq!((report.retired_manifests, report.retired_layers), (1, 1));
+    // The last moment of the quarantine.
+    world.clock.advance(DAY - 1);
+    assert!(readable(&a, digest).await);
+    for blob in blobs.iter().chain([&stray]) {
+        assert!(a.blobs().stat(blob).await.is_ok());
+    }
+    for _ in 0..3 {
+        world.clock.advance(DAY / 4);
+        collect(&world, eager()).await;
+    }
+    put(&a, "v1", &index(&[&child])).await.unwrap();
+    put(&a, "v2", &image(&[b"stray"])).await.unwrap();
+    collect_all(&world).await;
+    assert!(readable(&a, digest).await);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_read_only_brings_nothing_back() {
+    let mut world = World::new();
+    let stray = push_blob(&world.at("a"), b"stray").await;
+    world.clock.advance(DAY + 1);
+    collect(&world, eager()).await;
+    world.restart_read_only();
+    let before = world.keys(&layout::root()).await;
+    assert!(world.at("a").blobs().stat(&stray).await.is_ok());
+    assert_eq!(world.keys(&layout::root()).await, before);
+}
+
+#[tokio::test]
 async fn a_tag_put_on_a_manifest_in_quarantine_keeps_it() {
     let world = World::new();
     let a = world.at("a");

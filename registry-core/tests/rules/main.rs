@@ -8,6 +8,7 @@ mod events;
 mod gc;
 mod manifests;
 mod model;
+mod quarantine;
 mod referrers;
 mod tags;
 mod uploads;

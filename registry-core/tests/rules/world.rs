@@ -80,6 +80,12 @@ impl World {
         self.registry = build(&self.storage, &self.clock, &self.journal, &self.random, |builder| builder);
     }
 
+    /// Another process, which may change nothing.
+    pub(crate) fn restart_read_only(&mut self) {
+        let read_only = |builder: RegistryBuilder| builder.read_only(true);
+        self.registry = build(&self.storage, &self.clock, &self.journal, &self.random, read_only);
+    }
+
     pub(crate) fn at(&self, name: &str) -> Repository {
         self.registry.repository(&name.parse().unwrap())
     }

@@ -25,11 +25,18 @@ pub(super) async fn copy(operator: &Operator, from: &Key, to: &Key) -> Result<Op
         let whole = Part { offset: 0, size, path: path(from)?.to_owned() };
         publishing::publish(operator, &[whole], to).await
     };
-    match copied {
+    match (copied, stat(operator, to).await?) {
+        (Ok(()), there) => Ok(there.as_ref().map(metadata)),
+        // The answer was lost, or another was faster.
+        (Err(_), Some(there)) if there.content_length() == size => Ok(Some(metadata(&there))),
         // What was to be copied may have gone meanwhile.
-        Err(failed) if stat(operator, from).await?.is_some() => Err(failed),
-        Err(_) => Ok(None),
-        Ok(()) => Ok(stat(operator, to).await?.as_ref().map(metadata)),
+        (Err(failed), _) => {
+            if stat(operator, from).await?.is_some() {
+                Err(failed)
+            } else {
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the server does by the clock.
+//! Abandoned uploads.
 
 use registry_core::Registry;
 use tokio::time::MissedTickBehavior;

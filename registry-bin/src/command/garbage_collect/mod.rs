@@ -1,0 +1,300 @@
+//! `registry garbage-collect`: takes away what nothing needs, beside a running server or without one.
+//!
+//! The command line, the lines and the exit codes are those of Distribution. Without a server nobody can be in the
+//! middle of a push, so everything goes at once, as Distribution has it. Beside a server it is one run of the collector,
+//! with the times that the configuration names.
+
+mod amount;
+mod lines;
+mod progress;
+mod rehearsal;
+mod totals;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::TryStreamExt as _;
+use registry_core::gc::{Brake, Collector, Found, GcObserver, GcOptions, GcReport};
+use registry_core::storage::Storage;
+use registry_core::{Algorithm, Error, Registry, layout};
+use tokio::runtime::Runtime;
+
+use super::{complain, configuration};
+use crate::causes::with_causes;
+use crate::collecting::{self, OpenError, Opened, Others};
+use crate::config::{Config, duration};
+use crate::telemetry;
+pub(super) use amount::bytes;
+use lines::Lines;
+use progress::Progress;
+use rehearsal::Rehearsal;
+
+/// What goes, and how it is told.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct GarbageCollectArguments {
+    /// The configuration file; by default the one that the environment names.
+    config: Option<PathBuf>,
+    /// Tell what would go, and change nothing.
+    #[arg(short, long)]
+    dry_run: bool,
+    /// Let manifests without a tag go as well, unless one that is kept names them or is their subject.
+    #[arg(short = 'm', long)]
+    delete_untagged: bool,
+    /// Print no line for each thing.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Go on also where more would go than storage.maintenance.garbagecollection.maxcondemned allows.
+    #[arg(long)]
+    force: bool,
+    /// Print nothing but the report, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Beside a server: purge what earlier runs took away before its time in quarantine is over.
+    #[arg(long)]
+    now: bool,
+}
+
+/// Why nothing, or not everything, was collected.
+#[derive(Debug, thiserror::Error)]
+enum CollectError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Collector(#[from] Error),
+    #[error(
+        "{} of {} blobs would go, more than {} %; nothing was taken away. Look with --dry-run, and go on with --force",
+        .0.condemned, .0.blobs, .0.max_percent
+    )]
+    Braked(Brake),
+    #[error("after {0} rounds there was still something to do; run it again")]
+    Endless(usize),
+}
+
+/// A manifest is found to be superfluous when what names it is gone, so it may take some rounds until nothing is left.
+const ROUNDS: usize = 64;
+
+/// How long the program waits at its end for work that blocks.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// Collects, and tells what was done.
+pub(super) fn run(arguments: &GarbageCollectArguments) -> ExitCode {
+    let config = match configuration::load(arguments.config.clone()) {
+        Ok(parsed) => parsed.config,
+        Err(lines) => {
+            complain(&lines);
+            return ExitCode::FAILURE;
+        }
+    };
+    let log = match telemetry::install(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&[format!("failed to garbage collect: {error}")]);
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = start(arguments, &config);
+    // Where nobody reads the end of the log there is nobody to tell.
+    let _ = log.finish();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&[format!("failed to garbage collect: {}", with_causes(&*error))]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &GarbageCollectArguments, config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = Runtime::new()?;
+    let opened = runtime.block_on(collecting::open(config)).map_err(CollectError::from)?;
+    let ended = runtime.block_on(collect(arguments, config, &opened));
+    // The claims on the folder are let go of when nothing can be changed there any more.
+    runtime.shutdown_timeout(LAST_WORK);
+    drop(opened);
+    Ok(ended?)
+}
+
+async fn collect(arguments: &GarbageCollectArguments, config: &Config, opened: &Opened) -> Result<(), CollectError> {
+    let is_silent = arguments.quiet || arguments.json;
+    let progress = Arc::new(Progress::new(is_silent));
+    let lines = (!is_silent).then(|| Lines::new(Arc::clone(&progress)));
+    let collection = Collection { arguments, config, opened, progress, lines: lines.map(Arc::new) };
+    if !arguments.quiet {
+        complain(&[collection.who_is_there()]);
+    }
+    let work = async {
+        if opened.others.is_offline() { collection.without_server().await } else { collection.beside_others().await }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        never = collection.progress.show() => match never {},
+    };
+    collection.progress.make_room();
+    collection.conclude(&done?)
+}
+
+struct Collection<'a> {
+    arguments: &'a GarbageCollectArguments,
+    config: &'a Config,
+    opened: &'a Opened,
+    progress: Arc<Progress>,
+    lines: Option<Arc<Lines>>,
+}
+
+/// What was done, or would be.
+struct Done {
+    report: GcReport,
+    /// How many abandoned uploads went with it.
+    uploads: usize,
+}
+
+impl Collection<'_> {
+    fn who_is_there(&self) -> String {
+        let quarantine = duration::format(self.config.storage.garbage_collection.quarantine);
+        match self.opened.others {
+            Others::None { .. } => "no server has this folder: what nothing needs is purged at once".to_owned(),
+            Others::Server { .. } => {
+                format!("a server has this folder: what is taken away stays in quarantine for {quarantine}")
+            }
+            Others::Anybody => {
+                format!("servers may be at work: what is taken away stays in quarantine for {quarantine}")
+            }
+        }
+    }
+
+    fn options(&self) -> GcOptions {
+        let configured = &self.config.storage.garbage_collection;
+        let mut options = configured.options();
+        options.alone = self.opened.others.is_alone();
+        options.delete_untagged |= self.arguments.delete_untagged;
+        if self.arguments.force {
+            options.max_condemned = None;
+        }
+        if self.opened.others.is_offline() {
+            // Nobody can be in the middle of a push.
+            options.lease = Duration::ZERO;
+            options.quarantine = Duration::ZERO;
+            if self.arguments.delete_untagged {
+                options.untagged_grace = Duration::ZERO;
+            }
+        } else if self.arguments.now {
+            options.quarantine = Duration::ZERO;
+        }
+        options
+    }
+
+    /// One run. What it takes away goes to the quarantine.
+    async fn beside_others(&self) -> Result<Done, CollectError> {
+        let mut options = self.options();
+        options.dry_run = self.arguments.dry_run;
+        let collector = Collector::new(self.opened.registry.clone(), options).observed_by(self.observer(true));
+        Ok(Done { report: collector.run().await?, uploads: 0 })
+    }
+
+    /// Runs until nothing is left to do. What would go in the end is looked at first, so that the brake stops it before
+    /// anything is gone.
+    async fn without_server(&self) -> Result<Done, CollectError> {
+        let mut options = self.options();
+        let max_condemned = options.max_condemned.take();
+        let is_dry = self.arguments.dry_run;
+        if is_dry || max_condemned.is_some() {
+            let rehearsal: Arc<dyn Storage> = Arc::new(Rehearsal::over(Arc::clone(&self.opened.storage)));
+            let registry = collecting::over(rehearsal, self.config);
+            let mut report = self.rounds(&registry, &options, is_dry).await?;
+            report.dry_run = true;
+            report.braked = max_condemned.and_then(|max| Brake::on(report.quarantined.count, report.blobs, max));
+            if is_dry || report.braked.is_some() {
+                return Ok(Done { report, uploads: self.expire_uploads(true).await? });
+            }
+            self.progress.restart();
+        }
+        let uploads = self.expire_uploads(false).await?;
+        let report = self.rounds(&self.opened.registry, &options, true).await?;
+        self.tidy().await?;
+        Ok(Done { report, uploads })
+    }
+
+    /// Removes the empty directories of the quarantine.
+    async fn tidy(&self) -> Result<(), CollectError> {
+        let fossils = Algorithm::ALL.map(layout::all_fossils);
+        let parent = fossils[0].parent();
+        for directory in fossils.into_iter().chain(parent).chain([layout::runs()]) {
+            self.opened.storage.remove_directory(&directory).await.map_err(Error::from)?;
+        }
+        Ok(())
+    }
+
+    async fn rounds(&self, registry: &Registry, options: &GcOptions, is_told: bool) -> Result<GcReport, CollectError> {
+        let collector = Collector::new(registry.clone(), options.clone()).observed_by(self.observer(is_told));
+        let mut total = collector.run().await?;
+        let mut was_idle = total.is_idle();
+        for _ in 1..ROUNDS {
+            // A run that only found what a lost one left has nothing to tell, but makes work for the next.
+            if was_idle && registry.quarantined().try_next().await?.is_none() {
+                return Ok(total);
+            }
+            self.progress.begin_later_run();
+            if let Some(lines) = self.lines.as_ref().filter(|_| is_told) {
+                lines.begin_later_run();
+            }
+            let report = collector.run().await?;
+            let is_idle = report.is_idle();
+            total.absorb(report);
+            if was_idle && is_idle {
+                return Ok(total);
+            }
+            was_idle = is_idle;
+        }
+        Err(CollectError::Endless(ROUNDS))
+    }
+
+    async fn expire_uploads(&self, dry_run: bool) -> Result<usize, CollectError> {
+        let Some(purging) = self.config.storage.upload_purging else { return Ok(0) };
+        let expired = self.opened.registry.expire_uploads(purging.age, dry_run || purging.dry_run).await?;
+        Ok(expired.len())
+    }
+
+    fn observer(&self, is_told: bool) -> Arc<dyn GcObserver> {
+        let lines = self.lines.clone().filter(|_| is_told);
+        Arc::new(Telling { progress: Arc::clone(&self.progress), lines })
+    }
+
+    fn conclude(&self, done: &Done) -> Result<(), CollectError> {
+        let report = &done.report;
+        let braked = report.braked.filter(|_| !self.arguments.dry_run);
+        if let Some(lines) = self.lines.as_ref().filter(|_| braked.is_none()) {
+            lines.finish(report.marked);
+        }
+        if self.arguments.json {
+            let text = serde_json::to_string(report).unwrap_or_else(|error| error.to_string());
+            // Where nobody reads it there is nobody to tell.
+            let _ = writeln!(io::stdout(), "{text}");
+        }
+        if let Some(brake) = braked {
+            return Err(CollectError::Braked(brake));
+        }
+        if !self.arguments.quiet && !self.arguments.json {
+            complain(&totals::of(report, done.uploads));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Telling {
+    progress: Arc<Progress>,
+    lines: Option<Arc<Lines>>,
+}
+
+impl GcObserver for Telling {
+    fn found(&self, found: &Found<'_>) {
+        self.progress.note(found);
+        if let Some(lines) = &self.lines {
+            lines.note(found);
+        }
+    }
+}

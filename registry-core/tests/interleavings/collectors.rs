@@ -1,0 +1,128 @@
+//! Programs of clients and collectors, in every order.
+
+use std::time::Duration;
+
+use registry_core::gc::{Collector, GcOptions};
+
+use crate::explore::exhaust;
+use crate::program::{Collect, Epilogue, Program};
+use crate::request::Request::{Delete, DeleteTag, Get, Head, Mount, Pull, Push, Put, Ship};
+use crate::universe::{APP, CONFIG, IMAGE_A, IMAGE_B, INDEX, LAYER_A, LAYER_B, LIB, ONE, TWO};
+
+/// The lease, the quarantine and the grace of manifests without a tag.
+pub(crate) const SPAN_SECONDS: u64 = 3600;
+
+/// Runs one after the other, of which none can know that it is alone.
+pub(crate) fn runs(number: usize, untagged_go: bool) -> Collect {
+    collector(number, untagged_go, false)
+}
+
+fn collector(runs: usize, untagged_go: bool, alone: bool) -> Collect {
+    Collect::new(move |registry| async move {
+        let span = Duration::from_secs(SPAN_SECONDS);
+        let mut options = GcOptions::default();
+        (options.lease, options.quarantine, options.untagged_grace) = (span, span, span);
+        (options.delete_untagged, options.max_condemned, options.alone) = (untagged_go, None, alone);
+        let collector = Collector::new(registry, options);
+        for _ in 0..runs {
+            collector.run().await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    })
+}
+
+/// After so many runs all garbage is gone, one that an index of indexes of images holds together too: each level is taken
+/// away by one run and purged by the next.
+const RUNS: usize = 12;
+
+/// A program with collectors, after which nothing is left that nothing needs.
+pub(crate) fn collected(program: Program, untagged_go: bool) -> Program {
+    let epilogue = Epilogue { collect: collector(1, untagged_go, true), runs: RUNS, pause_seconds: 2 * SPAN_SECONDS };
+    let tick_seconds = SPAN_SECONDS + 1;
+    Program { promise_seconds: SPAN_SECONDS, tick_seconds, untagged_go, epilogue: Some(epilogue), ..program }
+}
+
+/// A program whose beginning is long ago, with one run of a collector.
+fn with_run(program: Program) -> Program {
+    collected(program, false).collector(runs(1, false))
+}
+
+fn holds(program: Program) {
+    let name = program.name.clone();
+    match exhaust(program) {
+        Ok(explored) => println!("interleavings: {name}: {explored}"),
+        Err(broken) => panic!("{broken}"),
+    }
+}
+
+const LONG: u64 = 100 * SPAN_SECONDS;
+
+#[test]
+fn a_promise_and_a_run() {
+    let program = Program::new("a promise and a run").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    holds(with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Pull(APP, ONE)])));
+}
+
+#[test]
+fn an_image_and_a_run() {
+    let program = Program::new("an image and a run").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    holds(with_run(program.client([Ship(APP, IMAGE_A, Some(ONE))])));
+}
+
+#[test]
+fn a_mount_and_a_run() {
+    let program = Program::new("a mount and a run").before([Push(LIB, LAYER_B), Push(APP, CONFIG)]).wait(LONG);
+    holds(with_run(program.client([Mount(APP, LIB, LAYER_B), Push(APP, CONFIG), Put(APP, IMAGE_B, Some(ONE))])));
+}
+
+#[test]
+fn an_index_over_old_children_and_a_run_that_takes_untagged() {
+    let before = [Ship(APP, IMAGE_A, None), Ship(APP, IMAGE_B, None)];
+    let program = Program::new("an index over old children and a run").before(before).wait(LONG);
+    let program = program.client([Put(APP, INDEX, Some(ONE))]);
+    holds(collected(program, true).collector(runs(1, true)));
+}
+
+#[test]
+fn a_delete_and_a_run() {
+    let program = Program::new("a delete and a run").before([Ship(APP, IMAGE_A, Some(ONE))]).wait(LONG);
+    holds(with_run(program.client([Delete(APP, IMAGE_A), Get(APP, ONE)]).client([Put(APP, IMAGE_A, Some(TWO))])));
+}
+
+#[test]
+fn a_tag_on_an_old_untagged_image_and_a_run_that_takes_it() {
+    let program =
+        Program::new("a tag on an old untagged image and a run").before([Ship(APP, IMAGE_A, None)]).wait(LONG);
+    let program = program.client([Put(APP, IMAGE_A, Some(ONE)), DeleteTag(APP, ONE), Head(APP, IMAGE_A)]);
+    holds(collected(program, true).collector(runs(1, true)));
+}
+
+#[test]
+fn a_crashed_run_and_a_push() {
+    let program = Program::new("a crashed run and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))])).crashes(1);
+    holds(Program { only_collectors_crash: true, ..program });
+}
+
+#[test]
+fn late_deletes_and_a_push() {
+    let program = Program::new("late deletes and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Push(APP, LAYER_B)]));
+    holds(Program { late: 1, ..program });
+}
+
+#[test]
+fn a_look_in_the_middle_of_the_quarantine() {
+    let program =
+        Program::new("a look in the middle of the quarantine").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
+    let program = program.wait(LONG).client([Head(APP, LAYER_A), Head(APP, CONFIG), Put(APP, IMAGE_A, Some(ONE))]);
+    let program = collected(program, false).collector(runs(2, false));
+    holds(Program { ticks: 2, tick_seconds: SPAN_SECONDS / 2, preemptions: Some(2), ..program });
+}
+
+#[test]
+fn a_late_delete_of_a_dead_tag() {
+    let program = Program::new("a late delete of a dead tag").before([Ship(APP, IMAGE_A, Some(ONE))]);
+    let program = with_run(program.cut_off(APP, IMAGE_A).wait(LONG).client([Put(APP, IMAGE_A, Some(ONE))]));
+    holds(Program { late: 1, ..program });
+}

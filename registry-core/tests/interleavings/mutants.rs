@@ -1,0 +1,94 @@
+//! Each rule of the protocol, broken: the checks must find it out.
+
+use crate::collectors::{SPAN_SECONDS, collected, runs};
+use crate::explore::exhaust;
+use crate::program::Program;
+use crate::request::Request::{Delete, Head, Mount, Push, Put, Ship};
+use crate::sabotage::Sabotage;
+use crate::universe::{APP, CONFIG, IMAGE_A, IMAGE_B, INDEX, LAYER_A, LAYER_B, LIB, ONE, TWO};
+
+const LONG: u64 = 100 * SPAN_SECONDS;
+
+fn found_out(sabotage: Sabotage, program: Program, what: &str) {
+    if let Err(broken) = exhaust(program.clone()) {
+        panic!("{sabotage:?} is not to blame: {broken}");
+    }
+    match exhaust(program.sabotaged(sabotage)) {
+        Ok(explored) => panic!("{sabotage:?} was not found out in {explored}"),
+        Err(broken) if broken.what.contains(what) => println!("{sabotage:?}: {}", broken.what),
+        Err(broken) => panic!("{sabotage:?} was found out otherwise: {broken}"),
+    }
+}
+
+/// A push of an image, of blobs that were there for long.
+fn push() -> Program {
+    let program = Program::new("a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))])
+}
+
+#[test]
+fn links_that_are_not_written() {
+    let program = || Program::new("an image").client([Ship(APP, IMAGE_A, Some(ONE))]);
+    found_out(Sabotage::NoLayerLink, program(), "promised, but missing");
+    found_out(Sabotage::NoRevisionLink, program(), "nobody was in its way");
+}
+
+#[test]
+fn a_writer_that_does_not_look_again() {
+    let program = Program::new("a mount").before([Push(LIB, LAYER_B), Push(APP, CONFIG)]).wait(LONG);
+    let program = program.client([Mount(APP, LIB, LAYER_B), Put(APP, IMAGE_B, Some(ONE))]);
+    let program = collected(program, false).collector(runs(3, false));
+    let program = Program { ticks: 2, preemptions: Some(1), ..program };
+    found_out(Sabotage::BlindWriter, program, "nowhere");
+}
+
+#[test]
+fn a_delete_without_a_copy() {
+    let program = || collected(push(), false).collector(runs(1, false));
+    found_out(Sabotage::NoRetiredCopy, program(), "");
+    let program = collected(push(), false).collector(runs(2, false));
+    found_out(Sabotage::NoFossil, Program { ticks: 2, preemptions: Some(2), ..program }, "");
+}
+
+#[test]
+fn a_collector_that_does_not_see_the_links_of_manifests() {
+    let program = Program::new("an untagged image").before([Ship(APP, IMAGE_A, None)]).wait(LONG);
+    found_out(Sabotage::BlindToRevisions, collected(program, false).collector(runs(1, false)), "nowhere");
+}
+
+#[test]
+fn a_collector_without_a_quarantine() {
+    let program = collected(push(), false).collector(runs(3, false));
+    found_out(Sabotage::NoQuarantine, Program { preemptions: Some(2), ..program }, "promised, but missing");
+}
+
+#[test]
+fn a_late_delete_that_says_it_is_done() {
+    let program = collected(push(), false).collector(runs(3, false));
+    let program = Program { late: 1, ticks: 2, preemptions: Some(1), ..program };
+    found_out(Sabotage::LateIsDone, program, "");
+}
+
+#[test]
+fn a_restore_that_moves() {
+    let program = collected(push(), false).collector(runs(2, false));
+    let program = Program { late: 1, ticks: 1, preemptions: Some(2), ..program };
+    found_out(Sabotage::RestoreMoves, program, "");
+}
+
+#[test]
+fn a_delete_that_takes_the_copies_along() {
+    let before = [Ship(APP, IMAGE_A, None), Ship(APP, IMAGE_B, None)];
+    let program = Program::new("an index and a delete").before(before).wait(LONG);
+    let program = program.client([Put(APP, INDEX, Some(ONE))]).client([Delete(APP, IMAGE_A)]);
+    let program = collected(program, true).collector(runs(2, true));
+    let program = Program { ticks: 1, preemptions: Some(2), ..program };
+    found_out(Sabotage::DeleteTakesCopies, program, "");
+}
+
+#[test]
+fn a_collector_that_does_not_see_what_was_taken_away() {
+    let program = collected(push(), false).collector(runs(3, false));
+    let program = Program { ticks: 1, preemptions: Some(2), ..program };
+    found_out(Sabotage::BlindToRetired, program, "");
+}
