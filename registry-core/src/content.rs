@@ -135,7 +135,8 @@ async fn process(
     Ok(hasher?)
 }
 
-async fn hash(
+/// Takes frames into a hash, off the async worker if they are large.
+pub(crate) async fn hash(
     mut hasher: Hasher,
     frames: Vec<Bytes>,
     bytes: usize,

@@ -16,6 +16,7 @@
 //!   _gc/links/NAME/_layers/ALG/HEX/RUN                        ours: a link that a run took away
 //!   _gc/links/NAME/_manifests/revisions/ALG/HEX/RUN           ours: likewise
 //!   _gc/links/…/RUN.deleted                                   ours: the link was deleted meanwhile
+//!   _gc/corrupt/ALG/HEX/RUN                                   ours: what was found there that is not this content
 //! ```
 //!
 //! A link holds a digest as text, without a newline.
@@ -82,6 +83,12 @@ pub fn fossils(digest: &Digest) -> Key {
 #[must_use]
 pub fn fossil(digest: &Digest, run: &RunId) -> Key {
     key(format!("{ROOT}/_gc/fossil/{}/{run}", path(digest)))
+}
+
+/// Where what lay at the place of this content, and is something else, was set aside. Nothing is read from there.
+#[must_use]
+pub fn corrupt(digest: &Digest, run: &RunId) -> Key {
+    key(format!("{ROOT}/_gc/corrupt/{}/{run}", path(digest)))
 }
 
 /// The parent of the links that runs took away, of the repository called `name` and those below it, or of all.
@@ -219,6 +226,11 @@ pub fn tag(name: &RepositoryName, tag: &Tag) -> Key {
 #[must_use]
 pub fn tag_current(name: &RepositoryName, tag: &Tag) -> Key {
     repository(name, &format!("_manifests/tags/{tag}/current/link"))
+}
+
+/// The parent of the links from a tag to manifests of one algorithm that it points or pointed to.
+pub(crate) fn tag_indexes(name: &RepositoryName, tag: &Tag, algorithm: Algorithm) -> Key {
+    repository(name, &format!("_manifests/tags/{tag}/index/{algorithm}"))
 }
 
 /// The link from a tag to a manifest that it points or pointed to.

@@ -35,6 +35,7 @@ pub mod storage;
 mod tags;
 mod upload_id;
 mod uploads;
+pub mod verify;
 
 pub use blobs::{Blob, BlobInfo, Blobs};
 pub use blocking::{Blocking, InlineBlocking, Stopped, TokioBlocking};

@@ -88,6 +88,12 @@ impl fmt::Display for RepositoryName {
     }
 }
 
+impl serde::Serialize for RepositoryName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Debug for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RepositoryName({})", self.0)

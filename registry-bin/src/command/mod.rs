@@ -7,6 +7,7 @@ mod health;
 mod htpasswd;
 mod quarantine;
 mod serve;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -43,6 +44,9 @@ enum Command {
     /// List what the collector took away, or put it back.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Read everything, tell what is not as it should be, and repair what can be. A server may run meanwhile. The exit
+    /// code is 0 if everything is whole, or is again.
+    Verify(verify::VerifyArguments),
     /// Ask a running server whether it is well; the exit code is 0 if it is, as a container's health check needs it.
     Health(health::HealthArguments),
     /// Print a line for a password file. The password comes from the terminal, or from standard input.
@@ -72,6 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(argument) => check::run(argument.config),
         Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
         Command::Quarantine(command) => quarantine::run(&command),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }

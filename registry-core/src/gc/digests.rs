@@ -6,11 +6,11 @@ use crate::{Algorithm, Digest};
 
 /// The number of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Id(u32);
+pub(crate) struct Id(u32);
 
 /// Digests by number, and numbers by digest.
 #[derive(Debug, Default)]
-pub(super) struct Digests {
+pub(crate) struct Digests {
     sha256: IndexSet<[u8; 32]>,
     sha512: IndexSet<[u8; 64]>,
 }
@@ -20,7 +20,7 @@ impl Digests {
     ///
     /// # Panics
     /// Beyond two thousand million digests, for which no machine has the memory.
-    pub(super) fn id(&mut self, digest: &Digest) -> Id {
+    pub(crate) fn id(&mut self, digest: &Digest) -> Id {
         let index = match digest.algorithm() {
             Algorithm::Sha256 => self.sha256.insert_full(array(digest.hash())).0,
             Algorithm::Sha512 => self.sha512.insert_full(array(digest.hash())).0,
@@ -29,7 +29,7 @@ impl Digests {
     }
 
     /// The digest of a number.
-    pub(super) fn digest(&self, id: Id) -> Digest {
+    pub(crate) fn digest(&self, id: Id) -> Digest {
         let index = id.0 as usize / 2;
         if id.0.is_multiple_of(2) { Digest::sha256(self.sha256[index]) } else { Digest::sha512(self.sha512[index]) }
     }
@@ -49,11 +49,11 @@ fn array<const N: usize>(hash: &[u8]) -> [u8; N] {
 
 /// A set of numbers.
 #[derive(Debug, Default, Clone)]
-pub(super) struct IdSet(Vec<u64>);
+pub(crate) struct IdSet(Vec<u64>);
 
 impl IdSet {
     /// Adds a number; tells whether it is new.
-    pub(super) fn insert(&mut self, id: Id) -> bool {
+    pub(crate) fn insert(&mut self, id: Id) -> bool {
         let (word, bit) = place(id);
         if word >= self.0.len() {
             self.0.resize(word + 1, 0);
@@ -63,7 +63,7 @@ impl IdSet {
         is_new
     }
 
-    pub(super) fn contains(&self, id: Id) -> bool {
+    pub(crate) fn contains(&self, id: Id) -> bool {
         let (word, bit) = place(id);
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }

@@ -12,7 +12,7 @@ use crate::{Algorithm, Digest, Error, References, Registry, Validation};
 
 /// What was made of the bytes of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     /// An image or an artifact.
     Image,
     /// An index: what it needs are manifests.
@@ -36,17 +36,27 @@ struct Node {
 
 /// The manifests that were read.
 #[derive(Debug, Default)]
-pub(super) struct Documents {
+pub(crate) struct Documents {
     nodes: HashMap<Id, Node>,
     needs: Vec<Id>,
+    /// The sizes that manifests state of their needs, in the same order; `None` where nobody asks.
+    sizes: Option<Vec<u64>>,
 }
+
+/// Stands for a size that is not stated.
+const UNSTATED: u64 = u64::MAX;
 
 /// How many manifests are read side by side. Each may have 4 MiB.
 const CONCURRENCY: usize = 8;
 
 impl Documents {
+    /// Will also tell the sizes that manifests state.
+    pub(crate) fn with_sizes() -> Self {
+        Self { sizes: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Reads these manifests, and the children of those that are indexes, at any depth.
-    pub(super) async fn load(
+    pub(crate) async fn load(
         &mut self,
         registry: &Registry,
         digests: &mut Digests,
@@ -76,6 +86,10 @@ impl Documents {
     fn add(&mut self, digests: &mut Digests, id: Id, parsed: &Parsed) -> std::ops::Range<usize> {
         let first = self.needs.len();
         self.needs.extend(parsed.needs.iter().map(|digest| digests.id(digest)));
+        if let Some(sizes) = &mut self.sizes {
+            sizes.extend_from_slice(&parsed.sizes);
+            sizes.resize(self.needs.len(), UNSTATED);
+        }
         let needs = first..self.needs.len();
         let subject = parsed.subject.map(|subject| digests.id(&subject));
         let node = Node { reading: parsed.reading, needs: needs.clone(), required: parsed.required, subject };
@@ -84,31 +98,44 @@ impl Documents {
     }
 
     /// Reads one again that could not be read.
-    pub(super) fn forget(&mut self, id: Id) {
+    pub(crate) fn forget(&mut self, id: Id) {
         self.nodes.remove(&id);
     }
 
+    /// Whether it was asked for.
+    pub(crate) fn is_known(&self, id: Id) -> bool {
+        self.nodes.contains_key(&id)
+    }
+
     /// What was made of a manifest; one that was not asked for has no bytes.
-    pub(super) fn reading(&self, id: Id) -> Reading {
+    pub(crate) fn reading(&self, id: Id) -> Reading {
         self.nodes.get(&id).map_or(Reading::Absent, |node| node.reading)
     }
 
     /// All that a manifest names, itself.
-    pub(super) fn needs(&self, id: Id) -> &[Id] {
+    pub(crate) fn needs(&self, id: Id) -> &[Id] {
         self.nodes.get(&id).map_or(&[], |node| &self.needs[node.needs.clone()])
     }
 
     /// What must be there for a manifest to be of use.
-    pub(super) fn required(&self, id: Id) -> &[Id] {
+    pub(crate) fn required(&self, id: Id) -> &[Id] {
         self.nodes.get(&id).map_or(&[], |node| &self.needs[node.needs.clone()][..node.required])
     }
 
+    /// The same, with the sizes that the manifest states.
+    pub(crate) fn required_with_sizes(&self, id: Id) -> impl Iterator<Item = (Id, Option<u64>)> {
+        let first = self.nodes.get(&id).map_or(0, |node| node.needs.start);
+        let sizes = self.sizes.as_ref().and_then(|sizes| sizes.get(first..)).unwrap_or_default();
+        let sizes = sizes.iter().copied().map(|size| (size != UNSTATED).then_some(size));
+        self.required(id).iter().copied().zip(sizes.chain(std::iter::repeat(None)))
+    }
+
     /// The manifest that a manifest refers to.
-    pub(super) fn subject(&self, id: Id) -> Option<Id> {
+    pub(crate) fn subject(&self, id: Id) -> Option<Id> {
         self.nodes.get(&id).and_then(|node| node.subject)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 }
@@ -116,13 +143,15 @@ impl Documents {
 struct Parsed {
     reading: Reading,
     needs: Vec<Digest>,
+    /// The sizes of the needs, where they are stated.
+    sizes: Vec<u64>,
     required: usize,
     subject: Option<Digest>,
 }
 
 impl Parsed {
     fn nothing(reading: Reading) -> Self {
-        Self { reading, needs: Vec::new(), required: 0, subject: None }
+        Self { reading, needs: Vec::new(), sizes: Vec::new(), required: 0, subject: None }
     }
 }
 
@@ -170,8 +199,8 @@ fn judge(digest: &Digest, content: &[u8], validation: &Validation) -> Parsed {
     };
     let required = if validation.references == References::Sparse { 0 } else { needs.len() };
     needs.extend(optional);
-    let needs = needs.into_iter().map(|descriptor| descriptor.digest).collect();
-    Parsed { reading, needs, required, subject: document.subject }
+    let (needs, sizes) = needs.into_iter().map(|descriptor| (descriptor.digest, descriptor.size)).unzip();
+    Parsed { reading, needs, sizes, required, subject: document.subject }
 }
 
 /// Every digest that stands in some text.

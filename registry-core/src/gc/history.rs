@@ -98,6 +98,12 @@ impl History {
     }
 }
 
+/// The runs of which it is certain that nothing they deleted can still be deleted later.
+pub(crate) async fn resolved(registry: &Registry) -> Result<BTreeSet<RunId>, Error> {
+    let records = records(registry).await?;
+    Ok(records.into_iter().filter(|(_, (phase, _))| *phase == Some(Phase::Resolved)).map(|(run, _)| run).collect())
+}
+
 type Records = BTreeMap<RunId, (Option<Phase>, Metadata)>;
 
 async fn records(registry: &Registry) -> Result<Records, Error> {

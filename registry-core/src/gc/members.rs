@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::digests::{Digests, Id};
-use super::report::GcReport;
 use super::run_id::RunId;
 use crate::layout::{self, Member};
 use crate::quarantine::copy_and_mark;
@@ -14,22 +13,24 @@ use crate::{Algorithm, Digest, Error, Registry, RepositoryName, Tag};
 
 /// What a repository has.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(crate) struct Members {
     /// The tags, and what they point to.
-    pub(super) tags: Vec<(Tag, Id)>,
+    pub(crate) tags: Vec<(Tag, Id)>,
     /// Whether a tag could not be read, so that it is not known what is tagged.
-    pub(super) has_torn_tag: bool,
+    pub(crate) has_torn_tag: bool,
+    /// The tags that are empty or torn.
+    pub(crate) torn_tags: Vec<Tag>,
     /// Whether there are links by hash functions that are not known here.
-    pub(super) is_foreign: bool,
+    pub(crate) is_foreign: bool,
     /// The links of manifests.
-    pub(super) revisions: Links,
+    pub(crate) revisions: Links,
     /// The links of blobs.
-    pub(super) layers: Links,
+    pub(crate) layers: Links,
 }
 
 impl Members {
     /// Whether nothing is there, nor among the copies.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let is_empty = |links: &Links| links.live.is_empty() && links.copies.is_empty();
         self.tags.is_empty() && is_empty(&self.revisions) && is_empty(&self.layers)
     }
@@ -37,22 +38,22 @@ impl Members {
 
 /// The links of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Links {
+pub(crate) struct Links {
     /// Those that are in their place, in order.
-    pub(super) live: Vec<Id>,
+    pub(crate) live: Vec<Id>,
     /// What links point to that do not point to what they are named after.
     targets: HashMap<Id, Id>,
     /// The copies that runs took.
-    pub(super) copies: Vec<LinkCopy>,
+    pub(crate) copies: Vec<LinkCopy>,
 }
 
 /// A copy of a link that a run took.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LinkCopy {
-    pub(super) id: Id,
-    pub(super) run: RunId,
+pub(crate) struct LinkCopy {
+    pub(crate) id: Id,
+    pub(crate) run: RunId,
     /// The link was deleted since.
-    pub(super) is_deleted: bool,
+    pub(crate) is_deleted: bool,
 }
 
 /// So many names are listed at once: a directory is read whole for each page.
@@ -61,30 +62,30 @@ const PAGE: usize = 50_000;
 const CONCURRENCY: usize = 16;
 
 /// Said of what nobody who knows the layout put there.
-pub(super) const STRAY: &str = "a name that does not belong here";
+pub(crate) const STRAY: &str = "a name that does not belong here";
 
 /// All names below a prefix, with few looks at its directory.
-pub(super) fn names(registry: &Registry, prefix: Key) -> BoxStream<'_, Result<Entry, Error>> {
+pub(crate) fn names(registry: &Registry, prefix: Key) -> BoxStream<'_, Result<Entry, Error>> {
     registry.entries_in_pages(prefix, None, PAGE)
 }
 
 impl Links {
     /// The content behind a link.
-    pub(super) fn target(&self, id: Id) -> Id {
+    pub(crate) fn target(&self, id: Id) -> Id {
         self.targets.get(&id).copied().unwrap_or(id)
     }
 
-    pub(super) fn is_live(&self, id: Id) -> bool {
+    pub(crate) fn is_live(&self, id: Id) -> bool {
         self.live.binary_search(&id).is_ok()
     }
 
     /// Whether readers find the link: in its place, or as a copy.
-    pub(super) fn is_readable(&self, id: Id) -> bool {
+    pub(crate) fn is_readable(&self, id: Id) -> bool {
         self.is_live(id) || self.copies.iter().any(|copy| copy.id == id && !copy.is_deleted)
     }
 
     /// The links in their place, and those of which only copies are left.
-    pub(super) fn all(&self) -> impl Iterator<Item = Id> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Id> {
         self.live.iter().copied().chain(self.copies.iter().map(|copy| copy.id))
     }
 
@@ -95,17 +96,18 @@ impl Links {
 }
 
 /// Looks through the directories of one repository.
-pub(super) struct Look<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) name: &'a RepositoryName,
-    pub(super) digests: &'a mut Digests,
-    pub(super) report: &'a mut GcReport,
+pub(crate) struct Look<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) name: &'a RepositoryName,
+    pub(crate) digests: &'a mut Digests,
+    /// Is told the place of what could not be understood, and what is wrong with it.
+    pub(crate) skip: &'a mut (dyn FnMut(String, &'static str) + Send),
 }
 
 impl Look<'_> {
     /// All that the repository has. Links in their place are looked for before and after the copies, so that none is
     /// missed that a collector or a writer moves meanwhile.
-    pub(super) async fn members(&mut self) -> Result<Members, Error> {
+    pub(crate) async fn members(&mut self) -> Result<Members, Error> {
         let mut members = Members::default();
         self.tags(&mut members).await?;
         members.is_foreign |= self.has_other_algorithms(&layout::layers(self.name)).await?;
@@ -120,7 +122,7 @@ impl Look<'_> {
     }
 
     /// The tags and links of manifests alone.
-    pub(super) async fn roots(&mut self) -> Result<Members, Error> {
+    pub(crate) async fn roots(&mut self) -> Result<Members, Error> {
         let mut members = Members::default();
         self.tags(&mut members).await?;
         self.live(Member::Revision, &mut members.revisions, true).await?;
@@ -158,7 +160,8 @@ impl Look<'_> {
                 members.tags.push((tag, self.digests.id(&target)));
             } else if is_torn {
                 members.has_torn_tag = true;
-                self.report.skip(&layout::tag_current(name, &tag), "a tag that is empty or torn");
+                (self.skip)(layout::tag_current(name, &tag).to_string(), "a tag that is empty or torn");
+                members.torn_tags.push(tag);
             }
         }
         Ok(())
@@ -227,6 +230,6 @@ impl Look<'_> {
     }
 
     fn stray(&mut self, directory: &Key, name: &str) {
-        self.report.skip(&format!("{directory}/{name}"), STRAY);
+        (self.skip)(format!("{directory}/{name}"), STRAY);
     }
 }

@@ -34,11 +34,11 @@
 //! # }
 //! ```
 
-mod digests;
-mod documents;
-mod history;
+pub(crate) mod digests;
+pub(crate) mod documents;
+pub(crate) mod history;
 mod hollow;
-mod members;
+pub(crate) mod members;
 mod options;
 mod prune;
 mod purge;

@@ -68,7 +68,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    pub(super) fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.bytes += bytes;
     }

@@ -110,8 +110,9 @@ impl Collector {
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let registry = self.registry();
-        let mut seen = GcReport::new(report.run, true);
-        let mut look = Look { registry, name: &repository.name, digests: &mut plan.digests, report: &mut seen };
+        // The scan has told of what is wrong.
+        let mut skip = |_, _| {};
+        let mut look = Look { registry, name: &repository.name, digests: &mut plan.digests, skip: &mut skip };
         let members = look.roots().await?;
         let tagged = members.tags.iter().map(|(_, id)| *id);
         let targets = members.revisions.all().chain(tagged.clone()).map(|id| members.revisions.target(id));

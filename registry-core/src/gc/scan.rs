@@ -163,7 +163,9 @@ impl<'a> Scan<'a> {
         tokio::task::consume_budget().await;
         let registry = self.registry();
         self.look_for_strangers(&layout::repository_directory(name.as_str())).await?;
-        let mut look = Look { registry, name, digests: &mut self.plan.digests, report: &mut *self.report };
+        let report = &mut *self.report;
+        let mut skip = |place: String, reason| report.skip(&place, reason);
+        let mut look = Look { registry, name, digests: &mut self.plan.digests, skip: &mut skip };
         let mut members = look.members().await?;
         self.drop_hollow_revisions(name, &mut members).await?;
         if !members.is_empty() {

@@ -12,4 +12,5 @@ mod quarantine;
 mod referrers;
 mod tags;
 mod uploads;
+mod verify;
 mod world;
