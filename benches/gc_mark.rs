@@ -15,7 +15,7 @@ use registry_core::Registry;
 use registry_core::gc::{Collector, GcOptions};
 use registry_storage::filesystem::{Filesystem, SyncMode};
 
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 const MEMORY_MIB: u64 = 200;
 
 fn main() -> ExitCode {

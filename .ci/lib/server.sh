@@ -24,7 +24,8 @@ free_port() {
 
 # server_config KIND STORAGE FOLDER ADDR: prints a configuration. STORAGE is filesystem or inmemory; REFERENCES=sparse in
 # the environment lets manifests name what is not there (only ours knows it), SERVER_TLS holds what stands in `http.tls`,
-# SERVER_LINES further lines.
+# SERVER_LINES further lines,
+# SERVER_MAINTENANCE what stands in `storage.maintenance`.
 server_config() {
     cat <<CONFIG
 version: 0.1
@@ -33,7 +34,10 @@ http: {addr: "$4", secret: a-secret-for-tests${SERVER_TLS:+, tls: {$SERVER_TLS\}
 CONFIG
     if [ -n "${SERVER_LINES:-}" ]; then printf '%s\n' "$SERVER_LINES"; fi
     case $2 in
-    filesystem) printf 'storage: {filesystem: {rootdirectory: "%s"}, delete: {enabled: true}}\n' "$3" ;;
+    filesystem)
+        printf 'storage: {filesystem: {rootdirectory: "%s"}, delete: {enabled: true}%s}\n' \
+            "$3" "${SERVER_MAINTENANCE:+, maintenance: {$SERVER_MAINTENANCE\}}"
+        ;;
     inmemory) printf 'storage: {inmemory: {}, delete: {enabled: true}}\n' ;;
     *) fail "no such storage: $2" ;;
     esac

@@ -35,8 +35,15 @@ pub(super) struct Contents {
 pub(super) struct Lack {
     /// As which it was found where it lay, if that was not set aside.
     seen: Option<Metadata>,
-    /// Where it stands in the report: `None` if that does not have it yet, `Some(None)` if it does not list it.
-    pub(super) reported: Option<Option<usize>>,
+    pub(super) reported: Reported,
+}
+
+/// Whether the report has something.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reported {
+    NotYet,
+    /// It counts it, and lists it there, if it lists it.
+    At(Option<usize>),
 }
 
 impl Contents {
@@ -149,7 +156,7 @@ impl Scrub<'_> {
                 return Ok(None);
             }
             if found.is_none() {
-                self.contents.lacking.entry(id).or_insert(Lack { seen: None, reported: None }).seen = None;
+                self.contents.lacking.entry(id).or_insert(Lack { seen: None, reported: Reported::NotYet }).seen = None;
                 return Ok(None);
             }
             if let Some(bytes) = self.read_anywhere(id, &digest).await? {
@@ -248,7 +255,7 @@ impl Scrub<'_> {
         finding: Finding,
     ) -> Result<(), Error> {
         let remedy = finding.remedy;
-        let reported = Some(self.add(finding));
+        let reported = Reported::At(self.add(finding));
         if remedy == Some(Remedy::Restored) {
             let bytes = self.registry().storage().stat(&layout::blob(digest)).await?.map_or(0, |found| found.size);
             self.contents.lacking.remove(&id);

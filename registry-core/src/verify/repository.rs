@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Scrub;
+use super::contents::Reported;
 use super::faults::{Fault, Faults};
 use super::finding::{Finding, Remedy};
 use super::needs::Looked;
@@ -91,13 +92,15 @@ impl Scrub<'_> {
 
     /// Content that several repositories need is reported once.
     fn report_lack(&mut self, name: &RepositoryName, id: Id) -> Option<Confirmed> {
-        let reported = self.contents.lack_mut(id)?.reported;
-        let listed = reported.unwrap_or_else(|| {
-            let (place, damage) = Fault::Content(id).tell(name, &self.digests);
-            self.add(Finding::new(&place, damage))
-        });
+        let listed = match self.contents.lack_mut(id)?.reported {
+            Reported::At(listed) => listed,
+            Reported::NotYet => {
+                let (place, damage) = Fault::Content(id).tell(name, &self.digests);
+                self.add(Finding::new(&place, damage))
+            }
+        };
         if let Some(lack) = self.contents.lack_mut(id) {
-            lack.reported = Some(listed);
+            lack.reported = Reported::At(listed);
         }
         Some(Confirmed { listed, is_mended: false })
     }
