@@ -7,6 +7,7 @@ mod chance;
 mod collectors;
 mod explore;
 mod ledger;
+mod limits;
 mod mirror;
 mod mutants;
 mod naive;

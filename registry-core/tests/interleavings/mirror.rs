@@ -193,6 +193,11 @@ impl Facts {
         self.links[repo.0][item.0]
     }
 
+    /// Whether a content and its link are where they belong, not only among what was taken away.
+    pub(crate) fn is_in_place(&self, repo: Repo, item: Item) -> bool {
+        self.is_live(repo, item) && self.canon[item.0] == Some(true)
+    }
+
     pub(crate) fn is_retired(&self, repo: Repo, item: Item) -> bool {
         self.retired[repo.0][item.0] > 0
     }

@@ -90,6 +90,7 @@ impl Prepared {
             match before {
                 Before::Do(request) => block_on(client.perform(*request)),
                 Before::Wait(seconds) => world.state().seconds += seconds,
+                Before::Collect(collect) => block_on(collect.0(client.registry.clone()))?,
                 Before::CutOff(repo, item) => {
                     let link = registry_core::layout::revision_link(&repo.name(), item.digest());
                     let mut state = world.state();
@@ -138,6 +139,7 @@ impl Run {
             state.ledger = prepared.ledger.clone();
             state.unscheduled = false;
             state.collectors = (0..program.tasks.len()).filter(|task| program.is_collector(*task)).collect();
+            state.copies_promise = program.copies_promise;
             state.histories.fill(0);
             state.trace = traced.then(Vec::new);
         }

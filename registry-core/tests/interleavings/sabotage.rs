@@ -21,8 +21,6 @@ pub(crate) enum Sabotage {
     NoRetiredCopy,
     /// A collector sees no links of manifests.
     BlindToRevisions,
-    /// A collector sees no links of blobs.
-    BlindToLayers,
     /// A collector does not see what was taken away of the links.
     BlindToRetired,
     /// To a collector every earlier run is long over.
@@ -46,7 +44,6 @@ impl Sabotage {
             Self::NoFossil => is_collector && kind == Copy && key.contains("/_gc/fossil/"),
             Self::NoRetiredCopy => is_collector && kind == Copy && key.contains("/_gc/links/"),
             Self::BlindToRevisions => is_collector && kind == List && is_below(key, "/_manifests/revisions"),
-            Self::BlindToLayers => is_collector && kind == List && is_below(key, "/_layers"),
             Self::BlindToRetired => is_collector && kind == List && key.contains("/_gc/links"),
             Self::NoQuarantine | Self::RestoreMoves | Self::LateIsDone | Self::DeleteTakesCopies => false,
         }

@@ -130,11 +130,6 @@ impl Item {
         self.content().needs
     }
 
-    /// The manifest that it refers to.
-    pub(crate) fn subject(self) -> Option<Self> {
-        (self == SIGNATURE).then_some(IMAGE_A)
-    }
-
     pub(crate) const fn bit(self) -> Set {
         1 << self.0
     }
