@@ -151,6 +151,7 @@ impl Ledger {
     }
 
     /// A request begins.
+    #[expect(clippy::too_many_arguments, reason = "a request has so many parts")]
     pub(crate) fn begin(
         &mut self,
         task: usize,
@@ -192,17 +193,18 @@ impl Ledger {
     /// What it means for one request that another one overlaps it.
     fn disturb(&self, flight: &mut Flight, other: &Flight) {
         let tags = &self.repos[flight.repo.0].tags;
-        if let (Kind::Delete, Some(item)) = (other.kind, other.item) {
-            if other.repo == flight.repo {
-                flight.disturbed |= item.bit();
-                let pointed = flight.mark.is_some_and(|mark| tags[mark.0] & item.bit() != 0);
-                flight.tag_disturbed |= flight.item == Some(item) || pointed && flight.kind != Kind::Put;
-            }
+        if let (Kind::Delete, Some(item)) = (other.kind, other.item)
+            && other.repo == flight.repo
+        {
+            flight.disturbed |= item.bit();
+            let pointed = flight.mark.is_some_and(|mark| tags[mark.0] & item.bit() != 0);
+            flight.tag_disturbed |= flight.item == Some(item) || pointed && flight.kind != Kind::Put;
         }
-        if let (Kind::Put | Kind::Push | Kind::Mount(_), Some(item)) = (other.kind, other.item) {
-            if other.repo == flight.repo && flight.kind == Kind::Delete {
-                flight.disturbed |= item.needs();
-            }
+        if let (Kind::Put | Kind::Push | Kind::Mount(_), Some(item)) = (other.kind, other.item)
+            && other.repo == flight.repo
+            && flight.kind == Kind::Delete
+        {
+            flight.disturbed |= item.needs();
         }
         flight.tag_disturbed |= flight.mark.is_some_and(|mark| other.changes_tag(flight.repo, mark));
     }

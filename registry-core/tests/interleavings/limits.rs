@@ -34,6 +34,7 @@ fn a_collector_in_another_process_takes_a_tag_that_comes_back() {
 
 /// A look that finds a link only among what was taken away promises no more than the rest of the quarantine.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_look_in_the_middle_of_the_quarantine_promises_little() {
     let program =
         Program::new("a look in the middle of the quarantine").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);

@@ -12,6 +12,7 @@ mod mirror;
 mod mutants;
 mod naive;
 mod oracle;
+mod processes;
 mod program;
 mod random;
 mod request;

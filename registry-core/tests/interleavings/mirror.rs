@@ -56,7 +56,7 @@ static MEANINGS: LazyLock<HashMap<String, Meaning>> = LazyLock::new(|| {
     let mut meanings = HashMap::new();
     let root = "docker/registry/v2";
     for item in Item::all() {
-        let hex = item.digest().hex().to_string();
+        let hex = item.digest().hex();
         meanings.insert(format!("{root}/blobs/sha256/{}/{hex}/data", &hex[..2]), Meaning::Canon(item));
         meanings.insert(format!("{root}/_gc/fossil/sha256/{hex}"), Meaning::Fossils(item));
         let membership = if item.is_manifest() { "_manifests/revisions" } else { "_layers" };

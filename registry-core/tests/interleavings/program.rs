@@ -12,6 +12,7 @@ use crate::universe::{Item, Repo};
 
 /// What lies in the storage before, who does what then, and what else may happen meanwhile.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) before: Vec<Before>,
