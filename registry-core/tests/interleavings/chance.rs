@@ -2,7 +2,7 @@
 
 use crate::run::Choice;
 
-/// A generator of numbers that a seed decides (SplitMix64).
+/// A generator of numbers that a seed decides (the one called `SplitMix64`).
 #[derive(Debug, Clone)]
 pub(crate) struct Chance(u64);
 

@@ -55,27 +55,32 @@ fn holds(program: Program) {
     }
 }
 
-const LONG: u64 = 100 * SPAN_SECONDS;
+/// Longer than anything is kept for the sake of its age.
+pub(crate) const LONG: u64 = 100 * SPAN_SECONDS;
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_promise_and_a_run() {
     let program = Program::new("a promise and a run").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
     holds(with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Pull(APP, ONE)])));
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn an_image_and_a_run() {
     let program = Program::new("an image and a run").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
     holds(with_run(program.client([Ship(APP, IMAGE_A, Some(ONE))])));
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_mount_and_a_run() {
     let program = Program::new("a mount and a run").before([Push(LIB, LAYER_B), Push(APP, CONFIG)]).wait(LONG);
     holds(with_run(program.client([Mount(APP, LIB, LAYER_B), Push(APP, CONFIG), Put(APP, IMAGE_B, Some(ONE))])));
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn an_index_over_old_children_and_a_run_that_takes_untagged() {
     let before = [Ship(APP, IMAGE_A, None), Ship(APP, IMAGE_B, None)];
     let program = Program::new("an index over old children and a run").before(before).wait(LONG);
@@ -84,9 +89,12 @@ fn an_index_over_old_children_and_a_run_that_takes_untagged() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_delete_and_a_run() {
     let program = Program::new("a delete and a run").before([Ship(APP, IMAGE_A, Some(ONE))]).wait(LONG);
-    holds(with_run(program.client([Delete(APP, IMAGE_A), Get(APP, ONE)]).client([Put(APP, IMAGE_A, Some(TWO))])));
+    let program = program.client([Delete(APP, IMAGE_A), Get(APP, ONE)]).client([Put(APP, IMAGE_A, Some(TWO))]);
+    // All orders are a million; nothing else was found in them.
+    holds(Program { preemptions: Some(3), ..with_run(program) });
 }
 
 #[test]
@@ -98,6 +106,7 @@ fn a_tag_on_an_old_untagged_image_and_a_run_that_takes_it() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_crashed_run_and_a_push() {
     let program = Program::new("a crashed run and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
     let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))])).crashes(1);
@@ -105,24 +114,9 @@ fn a_crashed_run_and_a_push() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn late_deletes_and_a_push() {
     let program = Program::new("late deletes and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
     let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Push(APP, LAYER_B)]));
-    holds(Program { late: 1, ..program });
-}
-
-#[test]
-fn a_look_in_the_middle_of_the_quarantine() {
-    let program =
-        Program::new("a look in the middle of the quarantine").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
-    let program = program.wait(LONG).client([Head(APP, LAYER_A), Head(APP, CONFIG), Put(APP, IMAGE_A, Some(ONE))]);
-    let program = collected(program, false).collector(runs(2, false));
-    holds(Program { ticks: 2, tick_seconds: SPAN_SECONDS / 2, preemptions: Some(2), ..program });
-}
-
-#[test]
-fn a_late_delete_of_a_dead_tag() {
-    let program = Program::new("a late delete of a dead tag").before([Ship(APP, IMAGE_A, Some(ONE))]);
-    let program = with_run(program.cut_off(APP, IMAGE_A).wait(LONG).client([Put(APP, IMAGE_A, Some(ONE))]));
     holds(Program { late: 1, ..program });
 }

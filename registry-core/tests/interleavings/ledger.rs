@@ -16,7 +16,7 @@ pub(crate) struct Ledger {
     repos: [Membership; REPOS.len()],
     flights: Vec<Option<Flight>>,
     /// How long a promise holds, in seconds.
-    pub(crate) promise_seconds: u64,
+    promise_seconds: u64,
     /// Whether a collector is at work, which may make a writer give up.
     collected: bool,
     /// Whether a collector may take manifests away that have no tag.
@@ -85,6 +85,8 @@ struct Flight {
     repo: Repo,
     item: Option<Item>,
     mark: Option<Mark>,
+    /// When it began, in seconds: a promise holds from there.
+    since: u64,
     /// What it must find, as of its begin.
     sure: Set,
     /// What others changed in the same repository meanwhile.
@@ -149,6 +151,7 @@ impl Ledger {
     }
 
     /// A request begins.
+    #[expect(clippy::too_many_arguments, reason = "a request has so many parts")]
     pub(crate) fn begin(
         &mut self,
         task: usize,
@@ -163,6 +166,7 @@ impl Ledger {
             repo,
             item,
             mark,
+            since: now,
             sure: 0,
             disturbed: 0,
             tag_disturbed: false,
@@ -189,17 +193,18 @@ impl Ledger {
     /// What it means for one request that another one overlaps it.
     fn disturb(&self, flight: &mut Flight, other: &Flight) {
         let tags = &self.repos[flight.repo.0].tags;
-        if let (Kind::Delete, Some(item)) = (other.kind, other.item) {
-            if other.repo == flight.repo {
-                flight.disturbed |= item.bit();
-                let pointed = flight.mark.is_some_and(|mark| tags[mark.0] & item.bit() != 0);
-                flight.tag_disturbed |= flight.item == Some(item) || pointed && flight.kind != Kind::Put;
-            }
+        if let (Kind::Delete, Some(item)) = (other.kind, other.item)
+            && other.repo == flight.repo
+        {
+            flight.disturbed |= item.bit();
+            let pointed = flight.mark.is_some_and(|mark| tags[mark.0] & item.bit() != 0);
+            flight.tag_disturbed |= flight.item == Some(item) || pointed && flight.kind != Kind::Put;
         }
-        if let (Kind::Put | Kind::Push | Kind::Mount(_), Some(item)) = (other.kind, other.item) {
-            if other.repo == flight.repo && flight.kind == Kind::Delete {
-                flight.disturbed |= item.needs();
-            }
+        if let (Kind::Put | Kind::Push | Kind::Mount(_), Some(item)) = (other.kind, other.item)
+            && other.repo == flight.repo
+            && flight.kind == Kind::Delete
+        {
+            flight.disturbed |= item.needs();
         }
         flight.tag_disturbed |= flight.mark.is_some_and(|mark| other.changes_tag(flight.repo, mark));
     }
@@ -251,11 +256,11 @@ impl Ledger {
         self.flights[task] = None;
     }
 
-    /// A request ends.
+    /// A request ends; `is_firm` tells whether what it looked for is in its place.
     ///
     /// # Errors
     /// What is wrong about its outcome.
-    pub(crate) fn end(&mut self, task: usize, outcome: Outcome, now: u64) -> Result<(), String> {
+    pub(crate) fn end(&mut self, task: usize, outcome: Outcome, now: u64, is_firm: bool) -> Result<(), String> {
         let flight = self.flights[task].take().ok_or("a request ended that had not begun")?;
         let sure = flight.sure & self.sure(flight.source(), now) & !flight.disturbed;
         let own = flight.item.map_or(0, Item::bit);
@@ -285,22 +290,25 @@ impl Ledger {
             (Kind::Look, Outcome::Done) if !self.collected && flight.gone && self.deleted(flight.repo) & own != 0 => {
                 return Err("it was deleted".into());
             }
-            (_, Outcome::Done) => self.done(&flight, now),
+            // Seen only among what was taken away: that is readable for a while, and no more.
+            (Kind::Look, Outcome::Done) if !is_firm => {}
+            (_, Outcome::Done) => self.done(&flight),
             _ => return Err(format!("unexpected: {outcome:?}")),
         }
         Ok(())
     }
 
-    /// A refused push has set no tag.
+    /// A refused push has set no tag, unless somebody deleted what it needs after it had made sure of that.
     fn refused(&mut self, flight: &Flight) {
-        if let (Some(mark), Some(item), true, false) = (flight.mark, flight.item, flight.widened, flight.tag_disturbed)
-        {
+        let (Some(item), Some(mark)) = (flight.item, flight.mark) else { return };
+        let alone = !flight.tag_disturbed && flight.disturbed & item.needs() == 0;
+        if flight.widened && alone {
             self.repos[flight.repo.0].tags[mark.0] &= !item.bit();
         }
     }
 
-    fn done(&mut self, flight: &Flight, now: u64) {
-        let until = now.saturating_add(self.promise_seconds);
+    fn done(&mut self, flight: &Flight) {
+        let until = flight.since.saturating_add(self.promise_seconds);
         let membership = &mut self.repos[flight.repo.0];
         match (flight.kind, flight.item, flight.mark) {
             (Kind::Put, Some(item), mark) => {

@@ -56,7 +56,7 @@ static MEANINGS: LazyLock<HashMap<String, Meaning>> = LazyLock::new(|| {
     let mut meanings = HashMap::new();
     let root = "docker/registry/v2";
     for item in Item::all() {
-        let hex = item.digest().hex().to_string();
+        let hex = item.digest().hex();
         meanings.insert(format!("{root}/blobs/sha256/{}/{hex}/data", &hex[..2]), Meaning::Canon(item));
         meanings.insert(format!("{root}/_gc/fossil/sha256/{hex}"), Meaning::Fossils(item));
         let membership = if item.is_manifest() { "_manifests/revisions" } else { "_layers" };
@@ -191,6 +191,11 @@ impl Facts {
 
     pub(crate) fn is_live(&self, repo: Repo, item: Item) -> bool {
         self.links[repo.0][item.0]
+    }
+
+    /// Whether a content and its link are where they belong, not only among what was taken away.
+    pub(crate) fn is_in_place(&self, repo: Repo, item: Item) -> bool {
+        self.is_live(repo, item) && self.canon[item.0] == Some(true)
     }
 
     pub(crate) fn is_retired(&self, repo: Repo, item: Item) -> bool {

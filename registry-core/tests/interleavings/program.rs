@@ -12,6 +12,7 @@ use crate::universe::{Item, Repo};
 
 /// What lies in the storage before, who does what then, and what else may happen meanwhile.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) before: Vec<Before>,
@@ -33,6 +34,8 @@ pub(crate) struct Program {
     pub(crate) preemptions: Option<u32>,
     /// How long a promise holds.
     pub(crate) promise_seconds: u64,
+    /// Whether a look that found something only among what a collector took away promises as much as any other.
+    pub(crate) copies_promise: bool,
     pub(crate) sabotage: Option<Sabotage>,
     /// What is done when all is done.
     pub(crate) epilogue: Option<Epilogue>,
@@ -48,11 +51,13 @@ pub(crate) struct Epilogue {
 }
 
 /// What happened before.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Before {
     Do(Request),
     /// So many seconds went by.
     Wait(u64),
+    /// A collector ran.
+    Collect(Collect),
     /// A delete by digest was cut off after its first step, so that tags point to nothing.
     CutOff(Repo, Item),
 }
@@ -111,6 +116,7 @@ impl Program {
             side_by_side: false,
             preemptions: None,
             promise_seconds: u64::MAX,
+            copies_promise: false,
             sabotage: None,
             epilogue: None,
         }
@@ -125,6 +131,12 @@ impl Program {
     /// And then so much time went by.
     pub(crate) fn wait(mut self, seconds: u64) -> Self {
         self.before.push(Before::Wait(seconds));
+        self
+    }
+
+    /// And then a collector ran.
+    pub(crate) fn collect(mut self, collect: Collect) -> Self {
+        self.before.push(Before::Collect(collect));
         self
     }
 

@@ -63,7 +63,7 @@ fn among_collectors(chance: &mut Chance, program: Program, untagged_go: bool) ->
         program.before.insert(place, Before::Wait(chance.pick(&waited)));
     }
     let mut program = collected(program, untagged_go).wait(chance.pick(&waited));
-    for _ in 0..1 + chance.below(2) {
+    for _ in 0..=chance.below(2) {
         program = program.collector(runs(1 + chance.below(3), untagged_go));
     }
     program.name = "clients and collectors, by chance".into();
@@ -101,7 +101,7 @@ fn clients(chance: &mut Chance) -> Program {
     let mut program = Program::new("clients alone, by chance").before(before(chance));
     program.side_by_side = true;
     for _ in 0..2 + chance.below(3) {
-        let requests: Vec<Request> = (0..1 + chance.below(3)).map(|_| request(chance)).collect();
+        let requests: Vec<Request> = (0..=chance.below(3)).map(|_| request(chance)).collect();
         program = program.client(requests);
     }
     if chance.one_in(4) { program.crashes(1) } else { program }

@@ -122,7 +122,9 @@ impl Client {
         match outcome {
             Ok(outcome) => {
                 state.count(outcome);
-                if let Err(wrong) = state.ledger.end(self.task, outcome, now) {
+                let in_place = item.is_none_or(|item| state.mirror.facts.is_in_place(repo, item));
+                let is_firm = state.copies_promise || in_place;
+                if let Err(wrong) = state.ledger.end(self.task, outcome, now, is_firm) {
                     state.violated(format!("{request:?} of task {}: {wrong}", self.task));
                 }
                 Some(outcome)

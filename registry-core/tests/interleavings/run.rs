@@ -1,6 +1,5 @@
 //! One run of a program: every step is chosen from outside.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +7,16 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt as _};
-use registry_core::storage::{Key, OperationKind, Storage, WriteOptions};
-use registry_core::{Clock, InlineBlocking, Random, Registry};
+use registry_core::storage::{Key, OperationKind, WriteOptions};
 
 use crate::ledger::{Kind, Ledger};
 use crate::mirror::Stored;
 use crate::oracle;
-use crate::program::{Before, Epilogue, Program, Task};
+use crate::processes::{process, tasks};
+use crate::program::{Before, Epilogue, Program};
 use crate::request::Client;
 use crate::storage::Scheduled;
-use crate::world::{Grant, Seams, State, Tally, World};
+use crate::world::{Grant, State, Tally, World};
 
 /// What can happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +89,7 @@ impl Prepared {
             match before {
                 Before::Do(request) => block_on(client.perform(*request)),
                 Before::Wait(seconds) => world.state().seconds += seconds,
+                Before::Collect(collect) => block_on(collect.0(client.registry.clone()))?,
                 Before::CutOff(repo, item) => {
                     let link = registry_core::layout::revision_link(&repo.name(), item.digest());
                     let mut state = world.state();
@@ -112,16 +112,6 @@ impl Prepared {
     }
 }
 
-/// A process over the storage.
-fn process(world: &Arc<World>, storage: &Arc<Scheduled>) -> Registry {
-    let seams = Arc::new(Seams(Arc::clone(world)));
-    Registry::builder(Arc::clone(storage) as Arc<dyn Storage>)
-        .clock(Arc::clone(&seams) as Arc<dyn Clock>)
-        .random(seams as Arc<dyn Random>)
-        .blocking(Arc::new(InlineBlocking))
-        .build()
-}
-
 impl Run {
     pub(crate) fn begin(prepared: &Prepared, traced: bool) -> Self {
         let program = Arc::clone(&prepared.program);
@@ -138,6 +128,7 @@ impl Run {
             state.ledger = prepared.ledger.clone();
             state.unscheduled = false;
             state.collectors = (0..program.tasks.len()).filter(|task| program.is_collector(*task)).collect();
+            state.copies_promise = program.copies_promise;
             state.histories.fill(0);
             state.trace = traced.then(Vec::new);
         }
@@ -382,34 +373,4 @@ impl Run {
         self.check()?;
         left
     }
-}
-
-/// The futures of a program's tasks.
-fn tasks(program: &Program, world: &Arc<World>, storage: &Arc<Scheduled>) -> Vec<Option<BoxFuture<'static, ()>>> {
-    let mut processes: HashMap<usize, Registry> = HashMap::new();
-    let mut futures = Vec::new();
-    for (task, plan) in program.tasks.iter().enumerate() {
-        world.state().current = task;
-        let future = match plan {
-            Task::Client(number, requests) => {
-                let registry = processes.entry(*number).or_insert_with(|| process(world, storage)).clone();
-                Client { world: Arc::clone(world), registry, task }.run(requests.clone()).boxed()
-            }
-            Task::Collector(collect) => {
-                let (registry, world) = (process(world, storage), Arc::clone(world));
-                let (collect, may_be_late) = (collect.clone(), program.late > 0);
-                async move {
-                    // A run whose delete was not answered may give up; what it left is for others.
-                    if let Err(error) = collect.0(registry).await
-                        && !(may_be_late && error == registry_core::Error::DeleteUnknown.to_string())
-                    {
-                        world.state().violated(format!("the collector of task {task}: {error}"));
-                    }
-                }
-                .boxed()
-            }
-        };
-        futures.push(Some(future));
-    }
-    futures
 }

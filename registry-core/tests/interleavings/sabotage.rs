@@ -1,16 +1,12 @@
 //! Broken registries and collectors, made by a storage that does not do what it is asked to: each must be found out.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use registry_core::storage::{Key, Metadata, OperationKind};
-
-use crate::universe::Item;
+use registry_core::storage::{Metadata, OperationKind};
 
 /// What the storage does otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sabotage {
-    /// A writer's second look sees everything.
-    BlindWriter,
     /// A writer's link to a blob is not written.
     NoLayerLink,
     /// A writer's link to a manifest is not written.
@@ -21,41 +17,27 @@ pub(crate) enum Sabotage {
     NoRetiredCopy,
     /// A collector sees no links of manifests.
     BlindToRevisions,
-    /// A collector sees no links of blobs.
-    BlindToLayers,
     /// A collector does not see what was taken away of the links.
     BlindToRetired,
     /// To a collector every earlier run is long over.
     NoQuarantine,
-    /// What is brought back is moved, not copied.
-    RestoreMoves,
     /// A delete that will take effect later says that it is done.
     LateIsDone,
-    /// A delete of a link takes along the copies of it.
-    DeleteTakesCopies,
 }
 
 impl Sabotage {
     /// Whether an operation is one of those that are said to be done, and are not.
     pub(crate) fn skips(self, is_collector: bool, kind: OperationKind, key: &str) -> bool {
-        use OperationKind::{Confirm, Copy, List, Write};
+        use OperationKind::{Copy, List, Write};
         match self {
-            Self::BlindWriter => !is_collector && kind == Confirm && imagined(key).is_some(),
             Self::NoLayerLink => kind == Write && key.contains("/_layers/"),
             Self::NoRevisionLink => kind == Write && key.contains("/_manifests/revisions/"),
             Self::NoFossil => is_collector && kind == Copy && key.contains("/_gc/fossil/"),
             Self::NoRetiredCopy => is_collector && kind == Copy && key.contains("/_gc/links/"),
             Self::BlindToRevisions => is_collector && kind == List && is_below(key, "/_manifests/revisions"),
-            Self::BlindToLayers => is_collector && kind == List && is_below(key, "/_layers"),
             Self::BlindToRetired => is_collector && kind == List && key.contains("/_gc/links"),
-            Self::NoQuarantine | Self::RestoreMoves | Self::LateIsDone | Self::DeleteTakesCopies => false,
+            Self::NoQuarantine | Self::LateIsDone => false,
         }
-    }
-
-    /// What goes when an object is written.
-    pub(crate) fn takes_along(self, key: &str) -> Option<Key> {
-        let copy = key.strip_suffix(".deleted").filter(|_| self == Self::DeleteTakesCopies)?;
-        copy.parse().ok()
     }
 }
 
@@ -66,11 +48,4 @@ fn is_below(key: &str, directory: &str) -> bool {
 pub(crate) fn backdated(found: Metadata) -> Metadata {
     let month = Duration::from_hours(30 * 24);
     Metadata { modified: found.modified.map(|modified| modified - month), ..found }
-}
-
-/// What a blind look sees, at the place of a content or of a link.
-pub(crate) fn imagined(key: &str) -> Option<Metadata> {
-    let item = Item::all().find(|item| key.contains(&item.digest().hex().to_string()))?;
-    let length = if key.ends_with("/link") { item.digest().to_string().len() } else { item.content().bytes.len() };
-    Some(Metadata { size: length as u64, modified: Some(SystemTime::UNIX_EPOCH) })
 }

@@ -116,9 +116,6 @@ impl Storage for Scheduled {
     }
 
     async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        if self.is_skipped(OperationKind::Confirm, key) {
-            return Ok(sabotage::imagined(key.as_str()));
-        }
         self.around(OperationKind::Confirm, key, self.inner.confirm(key)).await
     }
 
@@ -137,9 +134,6 @@ impl Storage for Scheduled {
         let write = async {
             let answer = self.inner.write(key, content, options).await;
             self.look(key).await;
-            if let Some(copy) = self.sabotage.and_then(|sabotage| sabotage.takes_along(key.as_str())) {
-                self.delete_late(&copy).await;
-            }
             answer
         };
         self.around(OperationKind::Write, key, write).await
@@ -175,9 +169,6 @@ impl Storage for Scheduled {
         let copy = async {
             let answer = self.inner.copy(from, to).await;
             self.look(to).await;
-            if self.sabotage == Some(Sabotage::RestoreMoves) && from.as_str().contains("/_gc/") {
-                self.delete_late(from).await;
-            }
             answer
         };
         self.around(OperationKind::Copy, to, copy).await

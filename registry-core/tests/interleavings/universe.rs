@@ -130,11 +130,6 @@ impl Item {
         self.content().needs
     }
 
-    /// The manifest that it refers to.
-    pub(crate) fn subject(self) -> Option<Self> {
-        (self == SIGNATURE).then_some(IMAGE_A)
-    }
-
     pub(crate) const fn bit(self) -> Set {
         1 << self.0
     }
@@ -197,7 +192,7 @@ pub(crate) fn named(text: &str) -> String {
     for item in Item::all() {
         let hex = item.digest().hex();
         text = text.replace(&format!("{}/{hex}", &hex[..2]), &format!("{item:?}"));
-        text = text.replace(&hex.to_string(), &format!("{item:?}")).replace("sha256:", "");
+        text = text.replace(&hex, &format!("{item:?}")).replace("sha256:", "");
     }
     text.replace("sha256/", "")
 }

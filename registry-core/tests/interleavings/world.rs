@@ -39,6 +39,8 @@ pub(crate) struct State {
     /// Whether the storage has changed since the checks looked.
     pub(crate) dirty: bool,
     pub(crate) ledger: Ledger,
+    /// Whether a look among what a collector took away promises as much as any other.
+    pub(crate) copies_promise: bool,
     /// Deletes that were answered with "unknown" and will still take effect.
     pub(crate) late: Vec<Key>,
     /// How requests ended.
