@@ -1,6 +1,6 @@
 //! The registry value and its builder.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -314,18 +314,21 @@ impl Repository {
 #[derive(Debug)]
 struct TagLocks {
     locks: [Mutex<()>; 64],
-    state: RandomState,
 }
 
 impl Default for TagLocks {
     fn default() -> Self {
-        Self { locks: std::array::from_fn(|_| Mutex::new(())), state: RandomState::new() }
+        Self { locks: std::array::from_fn(|_| Mutex::new(())) }
     }
 }
 
 impl TagLocks {
     fn of(&self, name: &RepositoryName) -> &Mutex<()> {
-        let hash = self.state.hash_one(name);
+        // The same names share a lock in every process, so that what happens can be made to happen again. Whoever picks
+        // names that share one only makes them wait for each other.
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let hash = hasher.finish();
         #[expect(clippy::cast_possible_truncation, reason = "the lower bits choose as well as any")]
         let index = hash as usize % self.locks.len();
         &self.locks[index]

@@ -120,3 +120,15 @@ fn late_deletes_and_a_push() {
     let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Push(APP, LAYER_B)]));
     holds(Program { late: 1, ..program });
 }
+/// A look that finds a link only among what was taken away promises as much as any other.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn a_look_in_the_middle_of_the_quarantine_promises_all_of_it() {
+    let program =
+        Program::new("a look in the middle of the quarantine").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
+    let program = program.wait(LONG).collect(runs(1, false)).wait(SPAN_SECONDS / 2);
+    let program = program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))]);
+    let program = collected(program, false).collector(runs(1, false));
+    let program = Program { ticks: 1, tick_seconds: SPAN_SECONDS / 2, copies_promise: true, ..program };
+    holds(program);
+}
