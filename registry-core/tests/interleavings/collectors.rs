@@ -98,6 +98,7 @@ fn a_delete_and_a_run() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_tag_on_an_old_untagged_image_and_a_run_that_takes_it() {
     let program =
         Program::new("a tag on an old untagged image and a run").before([Ship(APP, IMAGE_A, None)]).wait(LONG);

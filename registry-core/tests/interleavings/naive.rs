@@ -68,6 +68,7 @@ fn found_out(program: Program, what: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn it_breaks_a_promise() {
     let program = Program::new("a promise and a careless collector").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
     let program = program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))]);
@@ -75,6 +76,7 @@ fn it_breaks_a_promise() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn it_breaks_an_image_between_the_last_look_and_the_tag() {
     let program =
         Program::new("an image and a collector that looks twice").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
@@ -86,6 +88,7 @@ fn it_breaks_an_image_between_the_last_look_and_the_tag() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn it_breaks_a_mount() {
     let program = Program::new("a mount and a careless collector").before([Push(LIB, LAYER_B), Push(APP, CONFIG)]);
     let program = program.client([Mount(APP, LIB, LAYER_B), Put(APP, IMAGE_B, Some(ONE))]);
@@ -96,6 +99,7 @@ fn it_breaks_a_mount() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn it_breaks_an_index() {
     let before = [Ship(APP, IMAGE_A, None), Ship(APP, IMAGE_B, None)];
     let program = Program::new("an index and a careless collector").before(before);
@@ -105,6 +109,7 @@ fn it_breaks_an_index() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_copy_after_the_delete_is_too_late() {
     let program = Program::new("a copy after the delete").before([Push(APP, CONFIG), Push(APP, LAYER_A)]);
     let program = program.client([Put(APP, IMAGE_A, Some(ONE))]);

@@ -17,7 +17,7 @@ use crate::universe::{
 const ORDERS: u64 = 20;
 
 /// How many orders are tried where nobody says.
-const SCHEDULES: u64 = 400;
+const SCHEDULES: u64 = 60;
 
 #[test]
 fn clients_alone() {

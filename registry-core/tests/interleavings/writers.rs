@@ -61,6 +61,7 @@ fn index_over_old_children_beside_a_delete_of_one() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn mount_beside_a_delete_of_its_source() {
     holds(
         Program::new("mount beside a delete of its source")
