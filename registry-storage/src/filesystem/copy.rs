@@ -55,9 +55,9 @@ impl Volume {
     fn copy_bytes(&self, source: &Path, directory: &str, target: &Path) -> io::Result<Vec<Change<'_>>> {
         let Some(bytes) = present(self.sys.open(source))? else { return Err(io::Error::other(Gone)) };
         let (mut temporary, file) = self.name_temporary(|path| self.sys.create_new(path))?;
-        self.sys.copy_all(&bytes, &file, target)?;
+        self.sys.copy_all(&bytes, &file, temporary.path())?;
         if self.strict() {
-            self.sys.sync_data(&file, target)?;
+            self.sys.sync_data(&file, temporary.path())?;
         }
         self.place(directory, || match temporary.rename_exclusive(target) {
             Err(error) if sys::is_exclusive_rename_unsupported(&error) => {

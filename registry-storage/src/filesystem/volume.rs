@@ -232,6 +232,10 @@ pub(super) struct Temporary<'a> {
 }
 
 impl Temporary<'_> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Moves it over what lies at `target`.
     pub(super) fn rename(&mut self, target: &Path) -> io::Result<()> {
         self.volume.sys.rename(&self.path, target)?;
