@@ -47,6 +47,7 @@ mod restore;
 mod retire;
 mod run_id;
 mod scan;
+mod survey;
 mod sweep;
 mod verdict;
 

@@ -11,14 +11,13 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::digests::{Digests, Id, IdSet};
 use super::documents::{Documents, Reading};
-use super::members::{Links, Look, Members, STRAY, names};
+use super::members::{Links, Look, Members};
 use super::options::{GcOptions, is_older};
 use super::report::{Found, GcReport};
 use super::verdict::Verdict;
 use super::{Collector, RunId};
 use crate::layout::{self, Member};
-use crate::storage::{EntryKind, Key};
-use crate::{Algorithm, Digest, Error, Registry, RepositoryName, Tag, name};
+use crate::{Error, Registry, RepositoryName, Tag};
 
 /// What was found, and what is to be done.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(super) struct Plan {
     pub(super) announced: IdSet,
     /// All content that there is.
     pub(super) blobs: Vec<Id>,
-    present: IdSet,
+    pub(super) present: IdSet,
     /// What the observer was told of.
     told: IdSet,
     pub(super) repositories: Vec<Repository>,
@@ -121,42 +120,6 @@ impl<'a> Scan<'a> {
         self.report.blobs = self.plan.blobs.len() as u64;
         self.collector.tell(Found::Marked(self.report));
         Ok(self.plan)
-    }
-
-    async fn list_blobs(&mut self) -> Result<(), Error> {
-        for algorithm in Algorithm::ALL {
-            let root = layout::blobs(algorithm);
-            let mut spread = self.registry().entries(root.clone(), None);
-            while let Some(entry) = spread.try_next().await? {
-                let Ok(directory) = root.child(&entry.name) else { continue };
-                let mut hashes = names(self.registry(), directory.clone());
-                while let Some(entry) = hashes.try_next().await? {
-                    if let Ok(digest) = Digest::from_parts(algorithm, &entry.name) {
-                        let id = self.plan.digests.id(&digest);
-                        self.plan.blobs.push(id);
-                        self.plan.present.insert(id);
-                    } else {
-                        self.report.skip(&format!("{directory}/{}", entry.name), STRAY);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A directory that no name leads to may be a repository of another registry, with whatever it needs.
-    async fn look_for_strangers(&mut self, directory: &Key) -> Result<(), Error> {
-        let registry = self.registry();
-        let mut entries = registry.entries(directory.clone(), None);
-        while let Some(entry) = entries.try_next().await? {
-            let is_own = entry.name.starts_with('_');
-            if entry.kind == EntryKind::Prefix && !is_own && !name::is_component(&entry.name) {
-                self.report
-                    .skip(&format!("{directory}/{}", entry.name), "no repository has such a name; no content goes");
-                self.plan.has_strangers = true;
-            }
-        }
-        Ok(())
     }
 
     async fn scan(&mut self, name: &RepositoryName) -> Result<(), Error> {

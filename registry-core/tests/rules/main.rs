@@ -6,6 +6,7 @@ mod blobs;
 mod catalog;
 mod events;
 mod gc;
+mod gc_damage;
 mod manifests;
 mod model;
 mod quarantine;
