@@ -18,7 +18,7 @@ import oci
 from kill import CUT, Server
 
 LAYERS = 40
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 200
 
 
 class Worker(threading.Thread):
@@ -166,7 +166,7 @@ def main():
         for client in clients:
             client.settle()
         # And still there when everything that is not needed has gone.
-        time.sleep(15)
+        time.sleep(20)
         for client in clients:
             client.settle()
         kept = sum(len(client.tags) for client in clients)
