@@ -64,11 +64,20 @@ impl Registry {
         member: Member,
         digest: &Digest,
     ) -> Result<Option<Digest>, Error> {
-        let link = layout::member_link(name, member, digest);
-        if let Some(target) = self.link(&link).await? {
-            return Ok(Some(target));
+        match self.link(&layout::member_link(name, member, digest)).await? {
+            Some(target) => Ok(Some(target)),
+            None => self.moved_member(name, member, digest).await,
         }
-        let place = layout::retired(name, member, digest);
+    }
+
+    /// What a link points to that was just not found in its place.
+    async fn moved_member(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let (link, place) = (layout::member_link(name, member, digest), layout::retired(name, member, digest));
         let mut before = None;
         for _ in 0..ROUNDS {
             let copies = self.retired_copies(&place).await?;
@@ -90,16 +99,7 @@ impl Registry {
         Err(Error::Contended)
     }
 
-    pub(crate) async fn retired_copies(&self, place: &Key) -> Result<RetiredCopies, Error> {
-        let mut copies = RetiredCopies::default();
-        let mut names = self.entries(place.clone(), None);
-        while let Some(entry) = names.try_next().await? {
-            copies.note(&entry.name);
-        }
-        Ok(copies)
-    }
-
-    /// The same for a client that only asks whether it is there, and may count on the answer for as long as the quarantine
+    /// As [`member`](Self::member) for a client that only asks whether it is there, and may count on the answer for as long as the quarantine
     /// takes: what only a collector's copies have is put back, because their time may be nearly over.
     pub(crate) async fn promise_member(
         &self,
@@ -112,7 +112,7 @@ impl Registry {
         if let Some(target) = self.link(&link).await? {
             return Ok(Some(target));
         }
-        if self.member(name, member, digest).await?.is_none() {
+        if self.moved_member(name, member, digest).await?.is_none() {
             return Ok(None);
         }
         // A delete may come in between, which nobody may undo.
@@ -125,6 +125,16 @@ impl Registry {
             self.hold_content(target).await?;
         }
         Ok(target)
+    }
+
+    /// The copies that collectors took of the link whose copies lie at `place`.
+    pub(crate) async fn retired_copies(&self, place: &Key) -> Result<RetiredCopies, Error> {
+        let mut copies = RetiredCopies::default();
+        let mut names = self.entries(place.clone(), None);
+        while let Some(entry) = names.try_next().await? {
+            copies.note(&entry.name);
+        }
+        Ok(copies)
     }
 
     /// Writes a link, durably, also when it stands there already: its time tells that somebody counts on it. If it was
@@ -177,7 +187,7 @@ impl Registry {
                 }
                 continue;
             }
-            match self.member(name, member, digest).await? {
+            match self.moved_member(name, member, digest).await? {
                 None => return Ok(None),
                 // Written, not copied: its time tells collectors that somebody counts on it.
                 Some(target) => self.announce(name, member, digest, &target).await?,

@@ -107,7 +107,7 @@ impl Collector {
         let mut history = History::read(registry, &self.options, &run, now).await?;
         let scan = Scan { collector: self, finished: &history.finished, report: &mut report, plan: Plan::new(now) };
         let mut plan = scan.run().await?;
-        let condemned = self.condemn(&plan, now).await?;
+        let condemned = self.condemn(&plan).await?;
         report.braked = self.brake(condemned.len() + plan.retired_manifests(), plan.blobs.len());
         self.purge(&mut plan, &mut history, &mut report).await?;
         let mut took_away = false;

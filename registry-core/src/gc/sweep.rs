@@ -1,7 +1,5 @@
 //! Takes content away.
 
-use std::time::SystemTime;
-
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::digests::Id;
@@ -20,13 +18,13 @@ const CONCURRENCY: usize = 16;
 
 impl Collector {
     /// The content that nothing needs and that was not just uploaded.
-    pub(super) async fn condemn(&self, plan: &Plan, now: SystemTime) -> Result<Vec<Condemned>, Error> {
+    pub(super) async fn condemn(&self, plan: &Plan) -> Result<Vec<Condemned>, Error> {
         let storage = self.registry().storage();
         let garbage = plan.blobs.iter().copied().filter(|id| !plan.announced.contains(*id));
         stream::iter(garbage.map(|id| (id, layout::blob(&plan.digests.digest(id)))))
             .map(|(id, place)| async move {
                 let found = storage.stat(&place).await?;
-                let old = found.filter(|found| is_older(now, found.modified, self.options().lease));
+                let old = found.filter(|found| is_older(plan.now, found.modified, self.options().lease));
                 Ok::<_, Error>(old.map(|old| (id, old.size)))
             })
             .buffer_unordered(CONCURRENCY)
