@@ -7,6 +7,7 @@ mod health;
 mod htpasswd;
 mod quarantine;
 mod serve;
+mod status_line;
 mod verify;
 
 use std::ffi::OsString;

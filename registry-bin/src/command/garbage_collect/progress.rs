@@ -1,20 +1,17 @@
 //! How far a collector is, on a terminal.
 
 use std::convert::Infallible;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::gc::Found;
 
 use super::amount::bytes;
+use crate::command::status_line::StatusLine;
 
 /// How far a collector is: one line that is written over again and again.
 #[derive(Debug)]
 pub(super) struct Progress {
-    is_shown: bool,
-    /// Whether the line stands there.
-    is_drawn: AtomicBool,
+    status: StatusLine,
     run: AtomicU64,
     repositories: AtomicU64,
     kept: AtomicU64,
@@ -22,17 +19,11 @@ pub(super) struct Progress {
     garbage_bytes: AtomicU64,
 }
 
-/// How often it is written anew.
-const EVERY: Duration = Duration::from_millis(200);
-/// Goes to the begin of a line and clears it.
-const CLEAR: &str = "\r\x1b[K";
-
 impl Progress {
     /// Shown unless `quiet`, and only on a terminal.
     pub(super) fn new(quiet: bool) -> Self {
         Self {
-            is_shown: !quiet && io::stderr().is_terminal(),
-            is_drawn: AtomicBool::new(false),
+            status: StatusLine::new(quiet),
             run: AtomicU64::new(1),
             repositories: AtomicU64::new(0),
             kept: AtomicU64::new(0),
@@ -73,16 +64,7 @@ impl Progress {
 
     /// Writes the line again and again. Never ends; dropping it ends it.
     pub(super) async fn show(&self) -> Infallible {
-        if !self.is_shown {
-            return std::future::pending().await;
-        }
-        let mut ticks = tokio::time::interval(EVERY);
-        loop {
-            ticks.tick().await;
-            self.is_drawn.store(true, Ordering::Relaxed);
-            // Where standard error is closed there is nobody to show it to.
-            let _ = write!(io::stderr(), "{CLEAR}{}", self.line());
-        }
+        self.status.show(|| self.line()).await
     }
 
     fn line(&self) -> String {
@@ -95,9 +77,7 @@ impl Progress {
 
     /// Takes the line away, so that another can be written.
     pub(super) fn make_room(&self) {
-        if self.is_drawn.swap(false, Ordering::Relaxed) {
-            let _ = write!(io::stderr(), "{CLEAR}");
-        }
+        self.status.clear();
     }
 }
 

@@ -1,18 +1,17 @@
 //! How far a verifier is, on a terminal.
 
 use std::convert::Infallible;
-use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use registry_core::verify::{Seen, VerifyObserver};
 
 use crate::command::garbage_collect::bytes;
+use crate::command::status_line::StatusLine;
 
 /// How far a verifier is: one line that is written over again and again.
 #[derive(Debug)]
 pub(super) struct Progress {
-    is_shown: bool,
+    status: StatusLine,
     listed: AtomicU64,
     read: AtomicU64,
     bytes: AtomicU64,
@@ -20,36 +19,21 @@ pub(super) struct Progress {
     findings: AtomicU64,
 }
 
-/// How often it is written anew.
-const EVERY: Duration = Duration::from_millis(200);
-/// Goes to the begin of a line and clears it.
-const CLEAR: &str = "\r\x1b[K";
-
 impl Progress {
     /// Shown unless `quiet`, and only on a terminal.
     pub(super) fn new(quiet: bool) -> Self {
         let [listed, read, bytes, repositories, findings] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { is_shown: !quiet && io::stderr().is_terminal(), listed, read, bytes, repositories, findings }
+        Self { status: StatusLine::new(quiet), listed, read, bytes, repositories, findings }
     }
 
     /// Writes the line again and again. Never ends; dropping it ends it.
     pub(super) async fn show(&self) -> Infallible {
-        if !self.is_shown {
-            return std::future::pending().await;
-        }
-        let mut ticks = tokio::time::interval(EVERY);
-        loop {
-            ticks.tick().await;
-            // Where standard error is closed there is nobody to show it to.
-            let _ = write!(io::stderr(), "{CLEAR}{}", self.line());
-        }
+        self.status.show(|| self.line()).await
     }
 
     /// Takes the line away.
     pub(super) fn clear(&self) {
-        if self.is_shown {
-            let _ = write!(io::stderr(), "{CLEAR}");
-        }
+        self.status.clear();
     }
 
     fn line(&self) -> String {
