@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use registry_core::RepositoryName;
+use registry_core::{Glob, RepositoryName};
 
 /// The component that stands for the name of whoever asks.
 const USER: &str = "{user}";
@@ -33,7 +33,7 @@ pub struct RepositoryPattern {
 enum Component {
     User,
     /// With `*` for any text.
-    Text(String),
+    Text(Glob),
 }
 
 /// A text that is no pattern of repository names.
@@ -52,7 +52,7 @@ impl RepositoryPattern {
             let is_match = match component {
                 // What equals a component of a name is a valid one.
                 Component::User => user == Some(text),
-                Component::Text(pattern) => matches_text(pattern, text),
+                Component::Text(pattern) => pattern.matches(text),
             };
             if !is_match {
                 return false;
@@ -71,19 +71,6 @@ impl RepositoryPattern {
         let is_component = user.is_some_and(|user| !user.contains('/') && user.parse::<RepositoryName>().is_ok());
         is_component || !self.components.contains(&Component::User)
     }
-}
-
-/// Whether `text` is `pattern` with any texts for its `*`. To take the first place of each part is enough: what
-/// follows a `*` has no less room then.
-fn matches_text(pattern: &str, text: &str) -> bool {
-    let Some((first, parts)) = pattern.split_once('*') else { return pattern == text };
-    let (middle, last) = parts.rsplit_once('*').unwrap_or(("", parts));
-    let Some(mut rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else { return false };
-    for part in middle.split('*') {
-        let Some((_, behind)) = rest.split_once(part) else { return false };
-        rest = behind;
-    }
-    true
 }
 
 impl FromStr for RepositoryPattern {
@@ -106,16 +93,14 @@ fn component(text: &str) -> Result<Component, ParsePatternError> {
     if text == USER {
         return Ok(Component::User);
     }
-    // Any letter for a `*` makes a name, or else nothing does.
-    let is_name = text.replace('*', "a").parse::<RepositoryName>().is_ok();
-    if is_name && !text.contains("**") { Ok(Component::Text(text.to_owned())) } else { Err(ParsePatternError) }
+    registry_core::RepositoryPattern::component(text).map(Component::Text).ok_or(ParsePatternError)
 }
 
 impl fmt::Display for RepositoryPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let components = self.components.iter().map(|component| match component {
             Component::User => USER,
-            Component::Text(text) => text,
+            Component::Text(text) => text.as_str(),
         });
         let all: Vec<_> = components.chain(self.below.then_some("**")).collect();
         f.write_str(&all.join("/"))

@@ -26,6 +26,7 @@ mod media_type;
 #[cfg(any(test, feature = "contract-tests"))]
 pub mod model;
 mod name;
+mod pattern;
 mod quarantine;
 mod range;
 mod reference;
@@ -54,6 +55,7 @@ pub use limits::{Limits, Platforms, References, UrlRule, Validation};
 pub use manifests::{Manifest, Manifests, Pushed};
 pub use media_type::{MediaType, ParseMediaTypeError};
 pub use name::{ParseNameError, RepositoryName};
+pub use pattern::{Glob, ParsePatternError, RepositoryPattern, TagPattern};
 pub use range::{ByteRange, ContentRange, ParseRangeError, Span};
 pub use reference::{ParseReferenceError, ParseTagError, Reference, Tag};
 pub use referrers::{Referrer, ReferrerPage, Referrers};
