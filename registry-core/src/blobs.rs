@@ -4,7 +4,7 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
 use crate::storage::{Body, Object};
-use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span};
+use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span, protection};
 
 /// The blobs of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -77,10 +77,11 @@ impl<'a> Blobs<'a> {
     /// Takes a blob out of the repository. Its bytes stay for other repositories, and until they are collected.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] if the repository does not have it.
+    /// [`Error::BlobUnknown`] if the repository does not have it; [`Error::TagProtected`] if a protected tag needs it.
     pub async fn delete(&self, digest: &Digest) -> Result<(), Error> {
         let _order = self.0.lock_tags().await;
         self.target(digest).await?;
+        protection::check(self.0, Member::Layer, digest).await?;
         self.registry().delete_member(self.0.name(), Member::Layer, digest).await?;
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
         Ok(())

@@ -1,7 +1,7 @@
 //! What can go wrong in the registry.
 
 use crate::storage;
-use crate::{Digest, Reference, RepositoryName, UploadId};
+use crate::{Digest, Reference, RepositoryName, Tag, UploadId};
 
 /// A registry operation failed. The variants are cut by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,18 @@ pub enum Error {
     TooManyTags {
         /// The limit.
         limit: usize,
+    },
+    /// The tag was made once and for all, and points to another manifest: push another tag.
+    #[error("tag {tag} is immutable, and points to another manifest")]
+    TagImmutable {
+        /// Which one was to be moved.
+        tag: Tag,
+    },
+    /// The tag, or something that a tag needs, is not to be deleted.
+    #[error("tag {tag} is protected: neither it nor what it needs can be deleted")]
+    TagProtected {
+        /// Which one is protected.
+        tag: Tag,
     },
     /// The content is not what the digest says.
     #[error("the content has the digest {computed}, not {stated}")]

@@ -7,7 +7,7 @@ use crate::document::{self, Document};
 use crate::layout::Member;
 use crate::storage::WriteOptions;
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
-use crate::{layout, storage};
+use crate::{layout, protection, storage};
 
 /// The manifests of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -114,8 +114,8 @@ impl<'a> Manifests<'a> {
     /// without its tags at most, never a tag without its manifest.
     ///
     /// # Errors
-    /// [`Error::ManifestInvalid`], [`Error::ManifestTooLarge`], [`Error::DigestMismatch`], [`Error::TooManyTags`] and
-    /// [`Error::ReferencesUnknown`] refuse the push before anything is readable; [`Error::Contended`] asks for
+    /// [`Error::ManifestInvalid`], [`Error::ManifestTooLarge`], [`Error::DigestMismatch`], [`Error::TooManyTags`],
+    /// [`Error::TagImmutable`] and [`Error::ReferencesUnknown`] refuse the push before anything is readable; [`Error::Contended`] asks for
     /// another try. When content that the manifest needs is deleted at the very same time, or the storage fails, the
     /// manifest may be readable by its digest, never by a tag.
     pub async fn put(
@@ -137,6 +137,7 @@ impl<'a> Manifests<'a> {
         let media_type = media_type.cloned();
         let document =
             self.parse(content.clone(), move |content| Document::parse(content, media_type.as_ref())).await??;
+        self.0.tags().check_moves(&tags, &digest).await?;
         closure::check(self.0, &document, Certainty::Present).await?;
 
         self.store(&digest, &content).await?;
@@ -220,6 +221,7 @@ impl<'a> Manifests<'a> {
         if self.registry().link(&layout::revision_link(self.name(), digest)).await?.is_none() {
             return Ok(false);
         }
+        self.0.tags().check_moves(tags, digest).await?;
         if let Some(subject) = &document.subject {
             self.0.referrers().add(subject, digest).await?;
         }
@@ -230,7 +232,7 @@ impl<'a> Manifests<'a> {
     /// Deletes a manifest and every tag that points to it, or only a tag.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`] if the repository does not have it; [`Error::DeleteUnknown`] if the storage did not
+    /// [`Error::ManifestUnknown`] if the repository does not have it; [`Error::TagProtected`]; [`Error::DeleteUnknown`] if the storage did not
     /// tell what became of it.
     pub async fn delete(&self, reference: &Reference) -> Result<(), Error> {
         let digest = match reference {
@@ -240,6 +242,7 @@ impl<'a> Manifests<'a> {
         let _order = self.0.lock_tags().await;
         let unknown = || Error::ManifestUnknown { reference: reference.clone() };
         let target = self.registry().member(self.name(), Member::Revision, digest).await?.ok_or_else(unknown)?;
+        protection::check(self.0, Member::Revision, digest).await?;
         let subject = self.subject(&target).await?;
 
         self.registry().delete_member(self.name(), Member::Revision, digest).await?;

@@ -11,7 +11,7 @@ use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
 use crate::{
     Blobs, Blocking, Caller, Clock, Digest, Error, Event, EventAction, EventSink, Limits, Manifests, Random, Referrers,
-    RepositoryName, SystemClock, SystemRandom, Tags, TokioBlocking, Uploads, Validation, layout,
+    RepositoryName, SystemClock, SystemRandom, TagRules, Tags, TokioBlocking, Uploads, Validation, layout,
 };
 
 /// A registry over some storage. Clones are handles to the same registry.
@@ -48,6 +48,7 @@ struct Inner {
     events: Option<Arc<dyn EventSink>>,
     limits: Limits,
     validation: Validation,
+    tag_rules: Arc<TagRules>,
     read_only: bool,
     tag_locks: Arc<TagLocks>,
     parsing: Semaphore,
@@ -100,6 +101,12 @@ impl RegistryBuilder {
         self
     }
 
+    /// Keeps tags from being moved or deleted; none by default.
+    pub fn tag_rules(mut self, rules: TagRules) -> Self {
+        self.0.tag_rules = Arc::new(rules);
+        self
+    }
+
     /// Reads write nothing, not even an index that can be made again; off by default. Operations that change something
     /// are for the embedder to refuse.
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -125,6 +132,7 @@ impl Registry {
             events: None,
             limits: Limits::default(),
             validation: Validation::default(),
+            tag_rules: Arc::default(),
             read_only: false,
             tag_locks: Arc::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
@@ -144,7 +152,9 @@ impl Registry {
     #[must_use]
     pub fn paced(&self, pace: Arc<dyn Pace>) -> Self {
         let storage: Arc<dyn Storage> = Arc::new(Paced::new(Arc::clone(self.storage()), pace));
-        let Inner { clock, random, blocking, events, limits, validation, read_only, tag_locks, hits, .. } = &*self.0;
+        let Inner {
+            clock, random, blocking, events, limits, validation, tag_rules, read_only, tag_locks, hits, ..
+        } = &*self.0;
         Self(Arc::new(Inner {
             storage,
             clock: Arc::clone(clock),
@@ -153,6 +163,7 @@ impl Registry {
             events: events.clone(),
             limits: *limits,
             validation: validation.clone(),
+            tag_rules: Arc::clone(tag_rules),
             read_only: *read_only,
             tag_locks: Arc::clone(tag_locks),
             parsing: Semaphore::new(PARSED_AT_ONCE),
@@ -189,6 +200,10 @@ impl Registry {
 
     pub(crate) fn validation(&self) -> &Validation {
         &self.0.validation
+    }
+
+    pub(crate) fn tag_rules(&self) -> &TagRules {
+        &self.0.tag_rules
     }
 
     pub(crate) fn is_read_only(&self) -> bool {

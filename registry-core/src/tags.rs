@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
-use crate::storage::{Deletion, EntryKind};
+use crate::storage::{self, Deletion, EntryKind, Key, Precondition, WriteOptions};
 use crate::{Digest, Error, EventAction, Reference, Registry, Repository, RepositoryName, Tag, layout};
 
 /// The tags of a repository.
@@ -96,23 +96,57 @@ impl<'a> Tags<'a> {
         Err(Error::Contended)
     }
 
-    /// Makes tags point to a manifest. The caller holds the tags of the repository.
-    pub(crate) async fn set(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
-        for tag in tags {
-            self.registry().write_link(&layout::tag_index(self.name(), tag, digest), digest).await?;
-            self.registry().write_link(&layout::tag_current(self.name(), tag), digest).await?;
+    /// Refuses to move an immutable tag. One whose manifest is gone is no longer there, and can be made again.
+    pub(crate) async fn check_moves(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
+        for tag in tags.iter().filter(|tag| self.is_immutable(tag)) {
+            if self.resolve(tag).await?.is_some_and(|found| found != *digest) {
+                return Err(Error::TagImmutable { tag: tag.clone() });
+            }
         }
         Ok(())
+    }
+
+    /// Makes tags point to a manifest. The caller holds the tags of the repository, and knows that they may move.
+    pub(crate) async fn set(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
+        for tag in tags {
+            let current = layout::tag_current(self.name(), tag);
+            let is_new = self.is_immutable(tag) && self.registry().storage().stat(&current).await?.is_none();
+            self.registry().write_link(&layout::tag_index(self.name(), tag, digest), digest).await?;
+            if is_new {
+                self.create(tag, &current, digest).await?;
+            } else {
+                self.registry().write_link(&current, digest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a tag that another process must not make at the same time for another manifest.
+    async fn create(&self, tag: &Tag, current: &Key, digest: &Digest) -> Result<(), Error> {
+        let options = WriteOptions { precondition: Precondition::Absent, ..WriteOptions::default() };
+        match self.registry().storage().write(current, layout::link(digest), options).await {
+            Err(storage::Error::Exists { .. }) => match self.registry().link(current).await? {
+                Some(found) if found == *digest => Ok(()),
+                _ => Err(Error::TagImmutable { tag: tag.clone() }),
+            },
+            // Where the storage cannot tell, there is one process alone, and it holds the tags of the repository.
+            Err(storage::Error::Unsupported { .. }) => self.registry().write_link(current, digest).await,
+            written => Ok(written?),
+        }
     }
 
     /// Deletes a tag. The manifest and its other tags stay.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`] if there is no such tag.
+    /// [`Error::ManifestUnknown`] if there is no such tag; [`Error::TagProtected`].
     pub async fn delete(&self, tag: &Tag) -> Result<(), Error> {
         let _order = self.0.lock_tags().await;
         if self.registry().storage().stat(&layout::tag_current(self.name(), tag)).await?.is_none() {
             return Err(Error::ManifestUnknown { reference: Reference::Tag(tag.clone()) });
+        }
+        // One whose manifest is gone protects nothing.
+        if self.is_protected(tag) && self.resolve(tag).await?.is_some() {
+            return Err(Error::TagProtected { tag: tag.clone() });
         }
         self.remove(tag).await?;
         self.0.record(EventAction::Delete, |event| event.tag = Some(tag.clone()));
@@ -147,6 +181,14 @@ impl<'a> Tags<'a> {
             Deletion::Acked => Ok(()),
             Deletion::Unknown => Err(Error::DeleteUnknown),
         }
+    }
+
+    fn is_immutable(self, tag: &Tag) -> bool {
+        self.registry().tag_rules().is_immutable(self.name(), tag)
+    }
+
+    pub(crate) fn is_protected(self, tag: &Tag) -> bool {
+        self.registry().tag_rules().is_protected(self.name(), tag)
     }
 
     fn registry(self) -> &'a Registry {

@@ -306,6 +306,7 @@ impl From<Error> for Refusal {
                 Self { errors, ..refuse(StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown) }
             }
             Error::TooManyTags { .. } => refuse(StatusCode::URI_TOO_LONG, Code::TagInvalid),
+            Error::TagImmutable { .. } | Error::TagProtected { .. } => refuse(StatusCode::FORBIDDEN, Code::Denied),
             Error::DigestMismatch { .. } => refuse(StatusCode::BAD_REQUEST, Code::DigestInvalid),
             Error::UploadUnknown { .. } => refuse(StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
             Error::OffsetMismatch { .. } => refuse(StatusCode::RANGE_NOT_SATISFIABLE, Code::RangeInvalid),
@@ -404,6 +405,8 @@ mod tests {
             (Error::ManifestTooLarge { limit_bytes: 1 }, 413, "MANIFEST_INVALID"),
             (Error::ReferencesUnknown { digests: vec![digest()] }, 400, "MANIFEST_BLOB_UNKNOWN"),
             (Error::TooManyTags { limit: 1 }, 414, "TAG_INVALID"),
+            (Error::TagImmutable { tag: "v1".parse().unwrap() }, 403, "DENIED"),
+            (Error::TagProtected { tag: "v1".parse().unwrap() }, 403, "DENIED"),
             (Error::DigestMismatch { stated: digest(), computed: digest() }, 400, "DIGEST_INVALID"),
             (Error::UploadUnknown { id }, 404, "BLOB_UPLOAD_UNKNOWN"),
             (Error::OffsetMismatch { size: 1 }, 416, "RANGE_INVALID"),
