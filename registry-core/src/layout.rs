@@ -17,6 +17,8 @@
 //!   _gc/links/NAME/_manifests/revisions/ALG/HEX/RUN           ours: likewise
 //!   _gc/links/…/RUN.deleted                                   ours: the link was deleted meanwhile
 //!   _gc/corrupt/ALG/HEX/RUN                                   ours: what was found there that is not this content
+//!   _pulled/NAME/_manifests/ALG/HEX                           ours: when a manifest was pulled
+//!   _pulled/{since,until}                                     ours: from when to when that was noted
 //! ```
 //!
 //! A link holds a digest as text, without a newline.
@@ -137,6 +139,31 @@ impl Member {
             Self::Revision => "_manifests/revisions",
         }
     }
+}
+
+/// Since when it is noted what is pulled.
+pub(crate) fn pulls_noted_since() -> Key {
+    key(format!("{ROOT}/_pulled/since"))
+}
+
+/// Until when it was noted, at least.
+pub(crate) fn pulls_noted_until() -> Key {
+    key(format!("{ROOT}/_pulled/until"))
+}
+
+/// Where the notes lie that belong to `name`, which has been parsed as that of a repository.
+pub(crate) fn pulled_directory(name: &str) -> Key {
+    key(if name.is_empty() { format!("{ROOT}/_pulled") } else { format!("{ROOT}/_pulled/{name}") })
+}
+
+/// The parent of the notes about a repository's manifests of one algorithm.
+pub(crate) fn pulls(name: &RepositoryName, algorithm: Algorithm) -> Key {
+    key(format!("{ROOT}/_pulled/{name}/_manifests/{algorithm}"))
+}
+
+/// When a manifest was pulled.
+pub(crate) fn pulled(name: &RepositoryName, digest: &Digest) -> Key {
+    key(format!("{ROOT}/_pulled/{name}/_manifests/{}", path(digest)))
 }
 
 /// What a process holds that serves from a folder.

@@ -45,7 +45,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     blocking: Arc<dyn Blocking>,
-    events: Option<Arc<dyn EventSink>>,
+    events: Vec<Arc<dyn EventSink>>,
     limits: Limits,
     validation: Validation,
     tag_rules: Arc<TagRules>,
@@ -83,9 +83,9 @@ impl RegistryBuilder {
         self
     }
 
-    /// Is told what happens; nobody by default.
+    /// Is told what happens, beside those that are told already; nobody by default.
     pub fn events(mut self, events: Arc<dyn EventSink>) -> Self {
-        self.0.events = Some(events);
+        self.0.events.push(events);
         self
     }
 
@@ -129,7 +129,7 @@ impl Registry {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             blocking: Arc::new(TokioBlocking),
-            events: None,
+            events: Vec::new(),
             limits: Limits::default(),
             validation: Validation::default(),
             tag_rules: Arc::default(),
@@ -314,13 +314,16 @@ impl Repository {
         self.registry.0.tag_locks.of(&self.name).lock().await
     }
 
-    /// Tells the sink of an event, if there is one; `fill` adds what is known.
+    /// Tells the sinks of an event, if there are any; `fill` adds what is known.
     pub(crate) fn record(&self, action: EventAction, fill: impl FnOnce(&mut Event)) {
-        if let Some(sink) = &self.registry.0.events {
+        if let Some((last, others)) = self.registry.0.events.split_last() {
             let now = self.registry.clock().now();
             let mut event = Event::new(action, now, self.name.clone(), Arc::clone(&self.caller));
             fill(&mut event);
-            sink.record(event);
+            for sink in others {
+                sink.record(event.clone());
+            }
+            last.record(event);
         }
     }
 }

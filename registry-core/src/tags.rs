@@ -1,5 +1,7 @@
 //! Tags: names that point to manifests and may move.
 
+use std::time::SystemTime;
+
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
@@ -151,6 +153,20 @@ impl<'a> Tags<'a> {
         self.remove(tag).await?;
         self.0.record(EventAction::Delete, |event| event.tag = Some(tag.clone()));
         Ok(())
+    }
+
+    /// Deletes a tag that was last written at `pushed` and points to `digest`; tells whether it was still so.
+    pub(crate) async fn expire(&self, tag: &Tag, digest: &Digest, pushed: Option<SystemTime>) -> Result<bool, Error> {
+        let _order = self.0.lock_tags().await;
+        let current = layout::tag_current(self.name(), tag);
+        let link = self.registry().storage().stat(&current).await?;
+        let is_same = link.is_some_and(|link| link.modified == pushed);
+        if !is_same || self.registry().link(&current).await? != Some(*digest) {
+            return Ok(false);
+        }
+        self.remove(tag).await?;
+        self.0.record(EventAction::Delete, |event| event.tag = Some(tag.clone()));
+        Ok(true)
     }
 
     /// Deletes every tag that points to a manifest, and gives them. The caller holds the tags of the repository, and tells

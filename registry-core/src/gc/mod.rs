@@ -59,6 +59,8 @@ use history::{History, Phase};
 use scan::{Plan, Scan};
 
 pub use options::GcOptions;
+pub(crate) use options::is_older;
+pub(crate) use report::as_seconds;
 pub use report::{Amount, Brake, Found, GcObserver, GcReport, Skipped};
 pub use restore::{Quarantine, Quarantined};
 pub use run_id::{ParseRunIdError, RunId};

@@ -68,7 +68,7 @@ const OLDEST: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// Whether something last touched at `modified` is older than `age` at `now`. What has no time that can be believed is
 /// not: a time to come, or one before there were registries.
-pub(super) fn is_older(now: SystemTime, modified: Option<SystemTime>, age: Duration) -> bool {
+pub(crate) fn is_older(now: SystemTime, modified: Option<SystemTime>, age: Duration) -> bool {
     let since = modified.and_then(|modified| now.duration_since(modified).ok());
     since.is_some_and(|since| since >= age && since < OLDEST)
 }

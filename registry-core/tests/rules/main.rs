@@ -11,6 +11,7 @@ mod manifests;
 mod model;
 mod quarantine;
 mod referrers;
+mod retention;
 mod tag_rules;
 mod tags;
 mod uploads;
