@@ -9,7 +9,7 @@ use registry_auth::{
     OrAnonymous, Policy, Reloadable,
 };
 use registry_core::storage::{Memory, Storage};
-use registry_core::{Blocking, Registry, TokioBlocking};
+use registry_core::{Blocking, PullTimes, Registry, TokioBlocking};
 use registry_http::{RegistryService, RequestRate};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
 #[cfg(feature = "s3")]
@@ -43,6 +43,8 @@ pub struct Assembled {
     pub notifications: Option<notifications::Prepared>,
     /// The folder, and what keeps a second server off it for as long as it lives; `None` where there is no folder.
     pub folder: Option<(Filesystem, ServingLock)>,
+    /// What was pulled, to be written from time to time; `None` where no rule asks for it.
+    pub pulls: Option<Arc<PullTimes>>,
 }
 
 /// Why there is no registry.
@@ -126,11 +128,17 @@ pub async fn registry(
     let notifications = prepare_notifications(config).await?;
     let mut builder = Registry::builder(Arc::clone(&storage))
         .validation(config.validation.clone())
+        .tag_rules(config.tag_rules.clone())
         .read_only(config.storage.read_only);
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }
-    Ok(Assembled { registry: builder.build(), storage, notifications, folder })
+    let notes_pulls = config.storage.retention.asks_for_pulls() && !config.storage.read_only;
+    let pulls = notes_pulls.then(Arc::<PullTimes>::default);
+    if let Some(pulls) = &pulls {
+        builder = builder.events(Arc::clone(pulls) as _);
+    }
+    Ok(Assembled { registry: builder.build(), storage, notifications, folder, pulls })
 }
 
 /// Reads what earlier servers left to deliver, off the async workers. The folder may lie in that of the storage, so it

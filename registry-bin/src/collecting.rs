@@ -122,5 +122,5 @@ pub async fn beside(config: &Config) -> Result<Registry, OpenError> {
 /// A registry that is only maintained.
 #[must_use]
 pub fn over(storage: Arc<dyn Storage>, config: &Config) -> Registry {
-    Registry::builder(storage).validation(config.validation.clone()).build()
+    Registry::builder(storage).validation(config.validation.clone()).tag_rules(config.tag_rules.clone()).build()
 }

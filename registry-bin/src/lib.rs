@@ -43,6 +43,8 @@ pub mod notifications;
 #[doc(hidden)]
 pub mod openness;
 #[doc(hidden)]
+pub mod pace;
+#[doc(hidden)]
 pub mod reloads;
 #[doc(hidden)]
 pub mod schedule;

@@ -1,6 +1,6 @@
 //! When manifests were pulled, for rules that keep what is used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ pub struct PullTimes(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// What was pulled and is not written.
-    pending: HashSet<Pulled>,
+    pending: BTreeSet<Pulled>,
     /// What was written, and when.
     written: HashMap<Pulled, SystemTime>,
     /// How many pulls there was no room for.
@@ -61,35 +61,29 @@ impl PullTimes {
     /// Writes what was pulled since the last call, and that pulls are noted; tells how many manifests that were. Begins
     /// anew to note pulls if nobody did so for a day.
     ///
-    /// Dropping the future may leave some of it to a later pull.
+    /// Dropping the future leaves the rest to the next call.
     ///
     /// # Errors
     /// If the storage fails. What is not written then is written by the next call.
     pub async fn write(&self, registry: &Registry) -> Result<usize, Error> {
         let now = registry.clock().now();
         self.write_alive(registry, now).await?;
-        let (pending, lost) = {
-            let mut state = self.state();
-            (std::mem::take(&mut state.pending), std::mem::take(&mut state.lost))
-        };
+        let lost = std::mem::take(&mut self.state().lost);
         if lost > 0 {
             tracing::warn!(pulls = lost, "more was pulled than can be noted: rules may take it for older than it is");
         }
-        let count = pending.len();
-        let mut rest = pending.into_iter();
-        while let Some(pulled) = rest.next() {
+        let mut count = 0;
+        while let Some(pulled) = self.next() {
             let key = layout::pulled(&pulled.0, &pulled.1);
-            if let Err(error) = registry.storage().write(&key, text(now), VOLATILE).await {
-                self.state().pending.extend(rest.chain([pulled]));
-                return Err(error.into());
-            }
-            let mut state = self.state();
-            if state.written.len() >= LIMIT {
-                state.written.clear();
-            }
-            state.written.insert(pulled, now);
+            registry.storage().write(&key, text(now), VOLATILE).await?;
+            self.state().settle(pulled, now);
+            count += 1;
         }
         Ok(count)
+    }
+
+    fn next(&self) -> Option<Pulled> {
+        self.state().pending.first().cloned()
     }
 
     async fn write_alive(&self, registry: &Registry, now: SystemTime) -> Result<(), Error> {
@@ -108,6 +102,16 @@ impl PullTimes {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn settle(&mut self, pulled: Pulled, now: SystemTime) {
+        self.pending.remove(&pulled);
+        if self.written.len() >= LIMIT {
+            self.written.clear();
+        }
+        self.written.insert(pulled, now);
     }
 }
 

@@ -97,7 +97,7 @@ async fn run_server(
     // It would end the program while nobody listens for it.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, folder } =
+    let Assembled { registry, storage, notifications, folder, pulls } =
         assemble::registry(config, metrics.as_deref(), traces).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
@@ -134,9 +134,15 @@ async fn run_server(
     greet(config, &place);
     openness.tell(config);
 
+    if let Some(pulls) = &pulls {
+        background.spawn(schedule::note_pulls(registry.clone(), Arc::clone(pulls)));
+    }
     let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), &mut background)?;
     serve_until_told(listener, service, options, place, &mut signals).await;
     background.abort_all();
+    if let Some(pulls) = &pulls {
+        schedule::write_pulls(&registry, pulls).await;
+    }
     watching.abort();
     if let Some(notifying) = notifying {
         notifying.finish().await;
@@ -179,7 +185,8 @@ fn by_the_clock(
             (None, _) => Reach::Shared,
         };
         let (registry, clock) = (registry.clone(), Arc::new(SystemClock));
-        let collection = Collection { registry, settings: storage.garbage_collection, reach, counts, clock };
+        let (settings, retention) = (storage.garbage_collection, storage.retention.clone());
+        let collection = Collection { registry, settings, retention, reach, counts, clock };
         background.spawn(collection.run());
     }
     Ok(claim)

@@ -24,6 +24,8 @@ pub struct GarbageCollection {
     pub untagged_grace: Duration,
     /// How many percent of all content one run may take away; `None` for all of it.
     pub max_condemned: Option<u8>,
+    /// How many operations of the storage a run may begin in a second; `None` for any number.
+    pub rate: Option<u64>,
 }
 
 impl Default for GarbageCollection {
@@ -38,6 +40,7 @@ impl Default for GarbageCollection {
             delete_untagged: options.delete_untagged,
             untagged_grace: options.untagged_grace,
             max_condemned: options.max_condemned,
+            rate: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(super) fn read(maintenance: &mut Section<'_>, enabled: bool) -> GarbageColle
         delete_untagged: section.boolean("deleteuntagged").unwrap_or(defaults.delete_untagged),
         untagged_grace: section.duration("untaggedgrace").unwrap_or(defaults.untagged_grace),
         max_condemned: max_condemned(&mut section, defaults.max_condemned),
+        rate: rate(&mut section),
     };
     if collection.interval.is_zero() {
         section.refuse("interval", "must be longer than nothing");
@@ -88,6 +92,11 @@ fn refuse_haste(section: &Section<'_>, collection: &GarbageCollection) {
             section.refuse(key, "must be longer than nothing: who pushes relies on it");
         }
     }
+}
+
+/// 0 is none.
+fn rate(section: &mut Section<'_>) -> Option<u64> {
+    section.read("rate", "a number of operations in a second", |text| text.parse().ok()).filter(|rate| *rate > 0)
 }
 
 /// 0 is none.
@@ -117,7 +126,7 @@ mod tests {
         let hours = Duration::from_hours;
         let read = read(
             "{enabled: true, interval: 1h, lease: 2h, quarantine: 3h, deleteuntagged: true, untaggedgrace: 4h, \
-             maxcondemned: 5}",
+             maxcondemned: 5, rate: 200}",
         );
         let expected = GarbageCollection {
             enabled: true,
@@ -127,6 +136,7 @@ mod tests {
             delete_untagged: true,
             untagged_grace: hours(4),
             max_condemned: Some(5),
+            rate: Some(200),
         };
         assert_eq!(read.unwrap(), (expected, vec![]));
         let options = expected.options();
@@ -148,6 +158,7 @@ mod tests {
     #[test]
     fn the_brake_can_be_off() {
         assert_eq!(read("{maxcondemned: 0}").unwrap().0.max_condemned, None);
+        assert_eq!(read("{rate: 0}").unwrap().0.rate, None);
         assert_eq!(read("{maxcondemned: 30%}").unwrap().0.max_condemned, Some(30));
     }
 
@@ -159,6 +170,7 @@ mod tests {
             ("{interval: 0}", "interval"),
             ("{maxcondemned: 101}", "maxcondemned"),
             ("{maxcondemned: -1}", "maxcondemned"),
+            ("{rate: fast}", "rate"),
             ("{enabled: maybe}", "enabled"),
         ] {
             let problems = read(section).unwrap_err();

@@ -1,7 +1,7 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 42] = [
+const SETTINGS: [&str; 43] = [
     "access.**",
     "auth.**",
     "catalog.maxentries",
@@ -43,6 +43,7 @@ const SETTINGS: [&str; 42] = [
     "validation.manifests.indexes.**",
     "validation.manifests.references",
     "validation.manifests.urls.**",
+    "validation.tags.**",
     "version",
 ];
 /// Sections that decide who gets in. What names them is never left out as unknown.

@@ -19,6 +19,7 @@ pub mod node;
 mod notifications;
 mod pages;
 mod report;
+mod retention;
 #[cfg(feature = "s3")]
 mod s3;
 mod section;
@@ -34,7 +35,7 @@ use std::io;
 use std::path::Path;
 
 use registry_auth::Policy;
-use registry_core::Validation;
+use registry_core::{TagRules, Validation};
 
 pub use self::auth::AuthConfig;
 pub use self::collection::GarbageCollection;
@@ -46,6 +47,7 @@ pub use self::log::{LogConfig, LogFormat, LogLevel};
 pub use self::notifications::{EndpointConfig, NotificationsConfig, SpoolConfig};
 pub use self::pages::PagesConfig;
 pub use self::report::Problem;
+pub use self::retention::RetentionConfig;
 #[cfg(feature = "s3")]
 pub use self::s3::{S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
@@ -76,6 +78,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Which manifests are taken.
     pub validation: Validation,
+    /// What nobody may do to some tags.
+    pub tag_rules: TagRules,
     /// What is looked at to tell whether the server can do its work.
     pub health: Vec<CheckConfig>,
     /// Who is told what happens.
@@ -151,14 +155,15 @@ fn read(
     let access = access::read(&mut root);
     let pages = pages::read(&mut root);
     let limits = limits::read(&mut root);
-    let validation = validation::read(&mut root);
+    let (validation, tag_rules) = validation::read(&mut root);
     let driver = storage.as_ref().map(|storage| &storage.driver);
     let health = health::read(&mut root, driver);
     let notifications = notifications::read(&mut root, driver);
     unavailable::read(&mut root);
     root.finish();
     let (storage, http, auth) = (storage?, http?, auth?);
-    let config = Config { log, storage, http, auth, access, pages, limits, validation, health, notifications };
+    let config =
+        Config { log, storage, http, auth, access, pages, limits, validation, tag_rules, health, notifications };
     Some((config, written))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::collection::{self, GarbageCollection};
+use super::retention::{self, RetentionConfig};
 #[cfg(feature = "s3")]
 use super::s3::{self, S3Config};
 use super::section::Section;
@@ -21,6 +22,8 @@ pub struct StorageConfig {
     pub upload_purging: Option<UploadPurging>,
     /// How what nothing needs is taken away.
     pub garbage_collection: GarbageCollection,
+    /// Which tags stay.
+    pub retention: RetentionConfig,
 }
 
 /// Where the bytes lie.
@@ -123,10 +126,26 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let read_only = read_only(&mut maintenance);
     let upload_purging = upload_purging(&mut maintenance);
     let garbage_collection = collection::read(&mut maintenance, defaults.garbage_collection);
+    let retention = retention::read(&mut maintenance);
+    warn_of_idle_rules(&maintenance, &retention, &garbage_collection);
     maintenance.finish();
     storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
-    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging, garbage_collection })
+    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging, garbage_collection, retention })
+}
+
+/// Rules are looked at by each run of the collector, and let tags go alone.
+fn warn_of_idle_rules(maintenance: &Section<'_>, retention: &RetentionConfig, collection: &GarbageCollection) {
+    if retention.rules.is_empty() {
+        return;
+    }
+    if !collection.enabled {
+        maintenance
+            .warn("retention.rules", "looked at by garbage-collect alone: garbagecollection.enabled is not true");
+    } else if !collection.delete_untagged {
+        maintenance
+            .warn("retention.rules", "let tags go, but no manifests: garbagecollection.deleteuntagged is not true");
+    }
 }
 
 fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaults) -> Option<Driver> {

@@ -6,7 +6,7 @@ use registry_core::{Platforms, References};
 use registry_http::TlsVersion;
 
 use super::storage::{Driver, StorageConfig};
-use super::{AuthConfig, CheckConfig, Config, GarbageCollection, Listen, duration};
+use super::{AuthConfig, CheckConfig, Config, GarbageCollection, Listen, RetentionConfig, duration};
 
 impl fmt::Display for Config {
     /// One setting in a line, by its path, without secrets.
@@ -41,6 +41,11 @@ impl fmt::Display for Config {
         writeln!(f, "catalog.maxentries: {}", self.pages.catalog_entries)?;
         writeln!(f, "tags.maxtags: {}", self.pages.tags)?;
         writeln!(f, "validation.manifests.references: {}", self.references())?;
+        for (name, rules) in [("immutable", &self.tag_rules.immutable), ("protected", &self.tag_rules.protected)] {
+            if !rules.is_empty() {
+                writeln!(f, "validation.tags.{name}: {} rules", rules.len())?;
+            }
+        }
         write!(f, "validation.manifests.indexes.platforms: {}", self.platforms())
     }
 }
@@ -102,6 +107,7 @@ fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "storage.delete.enabled: {}", storage.delete)?;
     writeln!(f, "storage.maintenance.readonly.enabled: {}", storage.read_only)?;
     garbage_collection(&storage.garbage_collection, f)?;
+    retention(&storage.retention, f)?;
     match &storage.upload_purging {
         None => writeln!(f, "storage.maintenance.uploadpurging: off"),
         Some(purging) => writeln!(
@@ -126,9 +132,21 @@ fn garbage_collection(collection: &GarbageCollection, f: &mut fmt::Formatter<'_>
         write!(f, ", untagged manifests after {}", duration::format(collection.untagged_grace))?;
     }
     match collection.max_condemned {
-        Some(percent) => writeln!(f, ", {percent} % at most"),
-        None => writeln!(f, ", however much"),
+        Some(percent) => write!(f, ", {percent} % at most")?,
+        None => write!(f, ", however much")?,
     }
+    match collection.rate {
+        Some(rate) => writeln!(f, ", {rate} operations a second"),
+        None => writeln!(f),
+    }
+}
+
+fn retention(retention: &RetentionConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let RetentionConfig { enforce, rules } = retention;
+    if rules.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "storage.maintenance.retention: {} rules{}", rules.len(), if *enforce { "" } else { ", dry run" })
 }
 
 impl fmt::Display for Driver {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
-use registry_core::{Platform, Platforms, References, Validation};
+use registry_core::{Platform, Platforms, References, TagRules, Validation};
 
+use super::retention;
 use super::section::Section;
 
 /// The largest program that a pattern may become, in bytes.
 const PATTERN_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// Reads `validation`.
-pub(super) fn read(root: &mut Section<'_>) -> Validation {
+/// Reads `validation`: which manifests are taken, and what nobody may do to some tags.
+pub(super) fn read(root: &mut Section<'_>) -> (Validation, TagRules) {
     let mut section = root.section("validation");
     let enabled = section.boolean("enabled");
     let disabled = section.boolean("disabled").unwrap_or(false);
@@ -22,6 +23,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Validation {
     validation.urls = urls(&mut manifests).map(|rule| Arc::new(move |url: &str| rule.allows(url)) as _);
     validation.platforms = platforms(&mut manifests);
     manifests.finish();
+    let tag_rules = retention::read_tag_rules(&mut section);
     section.finish();
     // `enabled` is the older word, and wins where both are set.
     if disabled && enabled != Some(true) {
@@ -29,7 +31,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Validation {
         validation.references = References::Sparse;
         validation.platforms = Platforms::None;
     }
-    validation
+    (validation, tag_rules)
 }
 
 /// Which addresses a layer may have that lies elsewhere.

@@ -24,7 +24,7 @@ pub(super) fn numbers(registry: &Registry, counts: &Arc<CollectionCounts>) -> pr
         move || of(&counts.snapshot())
     };
     let registry = registry.clone();
-    numbers
+    tags(numbers, counts)?
         .gauge(
             Opts::new("registry_gc_last_success_timestamp_seconds", "When a run last ended well."),
             read(|snapshot| Some(as_float(seconds(snapshot.last_success?)))),
@@ -67,6 +67,22 @@ pub(super) fn numbers(registry: &Registry, counts: &Arc<CollectionCounts>) -> pr
         )
 }
 
+fn tags(numbers: Read, counts: &Arc<CollectionCounts>) -> prometheus::Result<Read> {
+    let (expired, to_expire) = (Arc::clone(counts), Arc::clone(counts));
+    numbers
+        .counter(
+            Opts::new("registry_retention_expired_tags_total", "Tags that were deleted because no rule keeps them."),
+            move || Some(as_float(expired.snapshot().expired_tags)),
+        )?
+        .gauge(
+            Opts::new(
+                "registry_retention_tags_to_expire",
+                "Tags that the last dry run of the rules would have deleted.",
+            ),
+            move || Some(as_float(to_expire.snapshot().tags_to_expire)),
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus::TextEncoder;
@@ -87,6 +103,8 @@ mod tests {
             "registry_gc_last_success_timestamp_seconds 0",
             "registry_gc_purged_bytes_total 0",
             "registry_gc_quarantine_hits_total 0",
+            "registry_retention_expired_tags_total 0",
+            "registry_retention_tags_to_expire 0",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in {text}");
         }

@@ -9,8 +9,9 @@ use registry_core::{Clock, Error, Registry};
 use registry_storage::filesystem::{CollectingLock, Filesystem, LockError};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::CollectionCounts;
-use crate::config::GarbageCollection;
+use super::{CollectionCounts, retention};
+use crate::config::{GarbageCollection, RetentionConfig};
+use crate::pace::Pace;
 
 /// Takes away what nothing needs: soon after the start, and then once per interval.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Collection {
     pub registry: Registry,
     /// How.
     pub settings: GarbageCollection,
+    /// Which tags stay.
+    pub retention: RetentionConfig,
     /// Who else may collect it.
     pub reach: Reach,
     /// Is told what came of it.
@@ -75,7 +78,12 @@ impl Collection {
         }
         let mut options = self.settings.options();
         options.alone = !matches!(self.reach, Reach::Shared);
-        match Collector::new(self.registry.clone(), options).run().await {
+        let registry = self.registry();
+        let collected = async {
+            retention::retain(&registry, &self.retention, &self.counts).await?;
+            Collector::new(registry.clone(), options).run().await
+        };
+        match collected.await {
             Ok(report) => {
                 let in_quarantine = self.in_quarantine().await;
                 self.counts.ended(&report, in_quarantine, self.clock.now());
@@ -85,6 +93,14 @@ impl Collection {
                 self.counts.failed();
                 tracing::error!(error = &error as &dyn std::error::Error, "garbage cannot be collected");
             }
+        }
+    }
+
+    /// What is collected, no faster than is said.
+    fn registry(&self) -> Registry {
+        match self.settings.rate {
+            Some(rate) => self.registry.paced(Arc::new(Pace::new(rate))),
+            None => self.registry.clone(),
         }
     }
 
@@ -234,8 +250,9 @@ mod tests {
             let registry = Registry::builder(Arc::clone(&storage) as _).clock(Arc::clone(&clock) as _).build();
             let settings = GarbageCollection { interval: Duration::from_hours(2), ..GarbageCollection::default() };
             let counts = Arc::default();
-            let collection =
-                Collection { registry, settings, reach: Reach::Process, counts, clock: Arc::clone(&clock) as _ };
+            let (reach, retention) = (Reach::Process, RetentionConfig::default());
+            let clock_of = Arc::clone(&clock) as _;
+            let collection = Collection { registry, settings, retention, reach, counts, clock: clock_of };
             Self { clock, storage, collection }
         }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use registry_core::gc::{Amount, GcReport};
+use registry_core::retention::RetentionReport;
 
 /// What came of the runs so far.
 #[derive(Debug, Default)]
@@ -51,6 +52,10 @@ pub struct Snapshot {
     pub in_quarantine: Option<Amount>,
     /// How much the last run did not understand.
     pub skipped: u64,
+    /// How many tags rules let go.
+    pub expired_tags: u64,
+    /// How many tags the last dry run of the rules would have let go.
+    pub tags_to_expire: u64,
 }
 
 impl Snapshot {
@@ -75,6 +80,17 @@ impl CollectionCounts {
     /// A run failed.
     pub(super) fn failed(&self) {
         self.change(|snapshot| snapshot.runs[Outcome::Failed as usize] += 1);
+    }
+
+    /// Rules looked at the tags.
+    pub(super) fn retained(&self, report: &RetentionReport) {
+        self.change(|snapshot| {
+            if report.dry_run {
+                snapshot.tags_to_expire = report.expired;
+            } else {
+                snapshot.expired_tags += report.expired;
+            }
+        });
     }
 
     /// A run came to its end at `now`.

@@ -2,8 +2,11 @@
 
 mod collection;
 mod counts;
+mod pulls;
+mod retention;
 mod uploads;
 
 pub use collection::{Claim, Collection, Reach};
 pub use counts::{CollectionCounts, Outcome, Snapshot};
+pub use pulls::{note_pulls, write_pulls};
 pub use uploads::purge_uploads;

@@ -14,7 +14,7 @@ use crate::client::request;
 use crate::program::{Program, Server};
 use crate::push_pull::Repository;
 
-const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A configuration that stores in `registry-data`.
 fn config(collection: &str) -> String {
@@ -29,7 +29,7 @@ fn serve(folder: &TempDir, collection: &str) -> Server {
 }
 
 /// Pushes an image with a layer, and gives the digest of the layer.
-fn push_image(server: &Server, name: &str, reference: &str, layer: &[u8]) -> Digest {
+pub(crate) fn push_image(server: &Server, name: &str, reference: &str, layer: &[u8]) -> Digest {
     let repository = Repository { server, name };
     let (config, layer_digest) = (repository.push(b"{}"), repository.push(layer));
     let manifest = format!(
@@ -47,7 +47,7 @@ fn sha256(content: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, content)
 }
 
-fn end(mut server: Server) {
+pub(crate) fn end(mut server: Server) {
     server.signal(Signal::TERM);
     assert_eq!(server.end().code(), Some(0));
 }

@@ -12,6 +12,7 @@ mod notifications;
 mod program;
 mod push_pull;
 mod refusals;
+mod retention;
 mod secrets;
 mod settings;
 mod tokens;

@@ -8,6 +8,7 @@ mod amount;
 mod lines;
 mod progress;
 mod rehearsal;
+mod retaining;
 mod totals;
 
 use std::io::{self, Write as _};
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use futures::stream::TryStreamExt as _;
 use registry_core::gc::{Brake, Collector, Found, GcObserver, GcOptions, GcReport};
+use registry_core::retention::RetentionReport;
 use registry_core::storage::Storage;
 use registry_core::{Algorithm, Error, Registry, layout};
 use tokio::runtime::Runtime;
@@ -150,6 +152,8 @@ struct Done {
     report: GcReport,
     /// How many abandoned uploads went with it.
     uploads: usize,
+    /// What became of tags, if there are rules about them.
+    retention: Option<RetentionReport>,
 }
 
 impl Collection<'_> {
@@ -192,7 +196,7 @@ impl Collection<'_> {
         let mut options = self.options();
         options.dry_run = self.arguments.dry_run;
         let collector = Collector::new(self.opened.registry.clone(), options).observed_by(self.observer(true));
-        Ok(Done { report: collector.run().await?, uploads: 0 })
+        Ok(Done { report: collector.run().await?, uploads: 0, retention: None })
     }
 
     /// Runs until nothing is left to do. What would go in the end is looked at first, so that the brake stops it before
@@ -204,18 +208,30 @@ impl Collection<'_> {
         if is_dry || max_condemned.is_some() {
             let rehearsal: Arc<dyn Storage> = Arc::new(Rehearsal::over(Arc::clone(&self.opened.storage)));
             let registry = collecting::over(rehearsal, self.config);
+            let mut retention = self.retain(&registry, is_dry).await?;
             let mut report = self.rounds(&registry, &options, is_dry).await?;
             report.dry_run = true;
+            if let Some(retention) = &mut retention {
+                retention.dry_run = true;
+            }
             report.braked = max_condemned.and_then(|max| Brake::on(report.quarantined.count, report.blobs, max));
             if is_dry || report.braked.is_some() {
-                return Ok(Done { report, uploads: self.expire_uploads(true).await? });
+                return Ok(Done { report, uploads: self.expire_uploads(true).await?, retention });
             }
             self.progress.restart();
         }
         let uploads = self.expire_uploads(false).await?;
+        let retention = self.retain(&self.opened.registry, true).await?;
         let report = self.rounds(&self.opened.registry, &options, true).await?;
         self.tidy().await?;
-        Ok(Done { report, uploads })
+        Ok(Done { report, uploads, retention })
+    }
+
+    /// Lets tags go where that is configured. What a dry run imagines goes the same way.
+    async fn retain(&self, registry: &Registry, is_told: bool) -> Result<Option<RetentionReport>, CollectError> {
+        let rules = &self.config.storage.retention;
+        let lines = self.lines.is_some() && is_told;
+        Ok(retaining::retain(registry, rules, rules.enforce, lines.then(|| Arc::clone(&self.progress))).await?)
     }
 
     /// Removes the empty directories of the quarantine.
@@ -258,6 +274,22 @@ impl Collection<'_> {
         Ok(expired.len())
     }
 
+    /// Why rules of retention delete nothing.
+    fn about_rules(&self) -> Vec<String> {
+        let retention = &self.config.storage.retention;
+        let reason = if retention.rules.is_empty() {
+            None
+        } else if !self.opened.others.is_offline() {
+            // A server may just be moving the tags.
+            Some("rules of retention are left to the server")
+        } else if !retention.enforce {
+            Some("rules delete nothing as long as storage.maintenance.retention.dryrun is not false")
+        } else {
+            None
+        };
+        reason.map(str::to_owned).into_iter().collect()
+    }
+
     fn observer(&self, is_told: bool) -> Arc<dyn GcObserver> {
         let lines = self.lines.clone().filter(|_| is_told);
         Arc::new(Telling { progress: Arc::clone(&self.progress), lines })
@@ -270,7 +302,8 @@ impl Collection<'_> {
             lines.finish(report.marked);
         }
         if self.arguments.json {
-            let text = serde_json::to_string(report).unwrap_or_else(|error| error.to_string());
+            let text = serde_json::to_string(&Told { report, retention: done.retention.as_ref() });
+            let text = text.unwrap_or_else(|error| error.to_string());
             // Where nobody reads it there is nobody to tell.
             let _ = writeln!(io::stdout(), "{text}");
         }
@@ -278,10 +311,20 @@ impl Collection<'_> {
             return Err(CollectError::Braked(brake));
         }
         if !self.arguments.quiet && !self.arguments.json {
-            complain(&totals::of(report, done.uploads));
+            complain(&totals::of(report, done.uploads, done.retention.as_ref()));
+            complain(&self.about_rules());
         }
         Ok(())
     }
+}
+
+/// The report as JSON.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a GcReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<&'a RetentionReport>,
 }
 
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! What a collection came to, for people.
 
 use registry_core::gc::{Amount, GcReport};
+use registry_core::retention::RetentionReport;
 
 use super::bytes;
 
 /// The last lines.
-pub(super) fn of(report: &GcReport, uploads: usize) -> Vec<String> {
+pub(super) fn of(report: &GcReport, uploads: usize, retention: Option<&RetentionReport>) -> Vec<String> {
     let would = if report.dry_run { "would be " } else { "" };
     let mut lines = vec![format!("{would}freed: {}", amount(report.purged))];
     // What was purged within the same command is told as such.
@@ -24,6 +25,7 @@ pub(super) fn of(report: &GcReport, uploads: usize) -> Vec<String> {
     if !gone.is_empty() {
         lines.push(format!("{would}taken away: {}", gone.join(", ")));
     }
+    lines.extend(retention.into_iter().flat_map(of_tags));
     if report.restored + report.restored_links > 0 {
         lines.push(format!("{would}brought back: {} blobs, {} links", report.restored, report.restored_links));
     }
@@ -40,6 +42,19 @@ pub(super) fn of(report: &GcReport, uploads: usize) -> Vec<String> {
     }
     if report.unresolved_runs > 0 {
         lines.push(format!("runs whose end is not known, so that what they took stays: {}", report.unresolved_runs));
+    }
+    lines
+}
+
+fn of_tags(report: &RetentionReport) -> Vec<String> {
+    let RetentionReport { expired, tags, protected, .. } = report;
+    let would = if report.dry_run { "would be " } else { "" };
+    let mut lines = vec![format!("{would}deleted by rules: {expired} of {tags} tags")];
+    if *protected > 0 {
+        lines.push(format!("kept only because they are protected: {protected} tags"));
+    }
+    if report.pulls_unknown {
+        lines.push("pulls were not noted all the time: rules that ask for them keep everything".to_owned());
     }
     lines
 }

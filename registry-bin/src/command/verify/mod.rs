@@ -1,6 +1,5 @@
 //! `registry verify`: reads everything, tells what is not as it should be, and repairs what can be.
 
-mod pace;
 mod progress;
 
 use std::io::{self, Write as _};
@@ -18,8 +17,8 @@ use super::{complain, configuration};
 use crate::causes::with_causes;
 use crate::collecting::{self, OpenError};
 use crate::config::{Config, Driver};
+use crate::pace::{self, Pace};
 use crate::{assemble, telemetry};
-use pace::Pace;
 use progress::Progress;
 
 /// What is looked at, and how it is told.
