@@ -107,7 +107,7 @@ impl Retention {
         tokio::task::consume_budget().await;
         let name = repository.name();
         let known = self.known(repository, noted_since).await?;
-        report.repositories += 1;
+        report.repositories += u64::from(!known.is_empty());
         report.tags += known.len() as u64;
         for known in rule::expired(&self.rules, name, &known, now) {
             if repository.tags().is_protected(&known.tag) {

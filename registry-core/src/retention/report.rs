@@ -15,7 +15,7 @@ pub struct RetentionReport {
     /// How long it took, in seconds.
     #[serde(serialize_with = "crate::gc::as_seconds")]
     pub took: Duration,
-    /// How many repositories there are rules about.
+    /// How many repositories with tags there are rules about.
     pub repositories: u64,
     /// How many tags they have.
     pub tags: u64,
