@@ -121,6 +121,35 @@ fn late_deletes_and_a_push() {
     let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Push(APP, LAYER_B)]));
     holds(Program { late: 1, ..program });
 }
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn two_runs_at_once_and_a_push() {
+    let program =
+        Program::new("two runs at once and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
+    let program = program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))]);
+    // All orders are too many; with so few changes of turn each run stands still anywhere in the middle of the other one.
+    holds(Program { preemptions: Some(2), ..with_run(program).collector(runs(1, false)) });
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn a_run_that_purges_in_the_middle_of_another_one() {
+    let program = Program::new("a run that purges in the middle of another one");
+    let program = program.before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG).collect(runs(1, false)).wait(LONG);
+    let program = program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE))]);
+    holds(Program { preemptions: Some(2), ..with_run(program).collector(runs(1, false)) });
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn two_runs_that_take_untagged_and_an_index() {
+    let before = [Ship(APP, IMAGE_A, None), Ship(APP, IMAGE_B, None)];
+    let program = Program::new("two runs that take untagged and an index").before(before).wait(LONG);
+    let program = collected(program.client([Put(APP, INDEX, Some(ONE))]), true);
+    holds(Program { preemptions: Some(1), ..program.collector(runs(1, true)).collector(runs(1, true)) });
+}
+
 /// A look that finds a link only among what was taken away promises as much as any other.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
