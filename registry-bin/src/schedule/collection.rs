@@ -46,6 +46,8 @@ pub type Claim = Arc<OnceLock<CollectingLock>>;
 
 /// How soon after the start the first run begins.
 const FIRST: Duration = Duration::from_mins(1);
+/// Room on the disk that a run keeps for the next one.
+const RESERVE_BYTES: usize = 1024 * 1024;
 /// How much of what is left alone is named.
 const NAMED: usize = 10;
 /// How far the clock may be off from what has passed.
@@ -78,6 +80,9 @@ impl Collection {
         }
         let mut options = self.settings.options();
         options.alone = !matches!(self.reach, Reach::Shared);
+        if matches!(self.reach, Reach::Folder(..)) {
+            options.reserve_bytes = RESERVE_BYTES;
+        }
         let registry = self.registry();
         let collected = async {
             retention::retain(&registry, &self.retention, &self.counts).await?;

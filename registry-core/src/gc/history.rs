@@ -34,9 +34,23 @@ pub(super) struct History {
     /// Those that have a record.
     pub(super) known: BTreeSet<RunId>,
     /// Those whose copies may be purged.
-    pub(super) finished: BTreeSet<RunId>,
+    pub(super) finished: Finished,
     /// Those of which it is not known whether they are over.
     pub(super) unresolved: BTreeSet<RunId>,
+}
+
+/// The runs whose copies may be purged.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub(super) runs: BTreeSet<RunId>,
+    /// Whether those without a record are among them.
+    all: bool,
+}
+
+impl Finished {
+    pub(super) fn contains(&self, run: &RunId) -> bool {
+        self.all || self.runs.contains(run)
+    }
 }
 
 impl History {
@@ -48,6 +62,8 @@ impl History {
         now: SystemTime,
     ) -> Result<Self, Error> {
         let mut history = Self::default();
+        // There may have been no room for a record.
+        history.finished.all = options.exclusive && options.quarantine.is_zero();
         for (run, (phase, written)) in records(registry).await? {
             if run == *own {
                 continue;
@@ -56,7 +72,7 @@ impl History {
             match phase {
                 Some(Phase::Resolved) => {
                     if is_older(now, written.modified, options.quarantine) {
-                        history.finished.insert(run);
+                        history.finished.runs.insert(run);
                     }
                 }
                 _ if options.alone => history.resolve(registry, options, run).await?,
@@ -89,10 +105,14 @@ impl History {
 
     async fn resolve(&mut self, registry: &Registry, options: &GcOptions, run: RunId) -> Result<(), Error> {
         if !options.dry_run {
-            write(registry, &run, Phase::Resolved).await?;
+            match write(registry, &run, Phase::Resolved).await {
+                // Its copies are gone through all the same.
+                Err(Error::Storage(storage::Error::NoSpace { .. })) if options.exclusive => {}
+                written => written?,
+            }
         }
         if options.quarantine.is_zero() {
-            self.finished.insert(run);
+            self.finished.runs.insert(run);
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ mod options;
 mod prune;
 mod purge;
 mod report;
+mod reserve;
 mod restore;
 mod retire;
 mod run_id;
@@ -53,7 +54,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use crate::storage::Deletion;
+use crate::storage::{self, Deletion, Key};
 use crate::{Error, Registry, layout};
 use history::{History, Phase};
 use scan::{Plan, Scan};
@@ -64,6 +65,20 @@ pub(crate) use report::as_seconds;
 pub use report::{Amount, Brake, Found, GcObserver, GcReport, Skipped};
 pub use restore::{Quarantine, Quarantined};
 pub use run_id::{ParseRunIdError, RunId};
+
+/// What became of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    Done,
+    /// There is nothing to copy.
+    Absent,
+    /// There is no room for it.
+    NoRoom,
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Storage(storage::Error::NoSpace { .. }))
+}
 
 /// Takes away what nothing needs, and purges what earlier runs took away.
 #[derive(Debug)]
@@ -95,6 +110,17 @@ impl Collector {
     /// # Errors
     /// If the storage fails. Nothing that is needed is lost then either.
     pub async fn run(&self) -> Result<GcReport, Error> {
+        let report = match self.attempt().await {
+            Err(error) if is_full(&error) && !self.options.dry_run && self.use_reserve().await? => {
+                self.attempt().await?
+            }
+            done => done?,
+        };
+        self.keep_reserve().await?;
+        Ok(report)
+    }
+
+    async fn attempt(&self) -> Result<GcReport, Error> {
         let registry = &self.registry;
         let begun = registry.clock().now();
         let run = RunId::new(begun, registry.random().bytes());
@@ -102,7 +128,7 @@ impl Collector {
         // The storage's own time, where it dates what is written.
         let mut now = begun;
         if !self.options.dry_run {
-            history::write(registry, &run, Phase::Running).await?;
+            self.write_record(&run, Phase::Running).await?;
             now =
                 registry.storage().stat(&layout::run(&run)).await?.and_then(|record| record.modified).unwrap_or(begun);
         }
@@ -134,9 +160,18 @@ impl Collector {
         if !took_away {
             self.registry.storage().delete(&layout::run(&report.run)).await?;
         } else if report.resolved {
-            history::write(&self.registry, &report.run, Phase::Resolved).await?;
+            self.write_record(&report.run, Phase::Resolved).await?;
         }
         Ok(())
+    }
+
+    /// Writes the record of a run. Where nobody else has the storage a run can do without: what it took away has no
+    /// record then, and is ended by the next one.
+    async fn write_record(&self, run: &RunId, phase: Phase) -> Result<(), Error> {
+        match history::write(&self.registry, run, phase).await {
+            Err(error) if self.options.exclusive && is_full(&error) => Ok(()),
+            written => written,
+        }
     }
 
     /// What a delete means for when the run is over.
@@ -148,6 +183,16 @@ impl Collector {
 
     fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What has no copy because there is no room may go without one, where nobody can come to want it.
+    async fn copy_or_do_without(&self, from: &Key, to: &Key) -> Result<Copied, Error> {
+        match self.registry.storage().copy(from, to).await {
+            Ok(Some(_)) => Ok(Copied::Done),
+            Ok(None) => Ok(Copied::Absent),
+            Err(storage::Error::NoSpace { .. }) if self.options.exclusive => Ok(Copied::NoRoom),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn options(&self) -> &GcOptions {

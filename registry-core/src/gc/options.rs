@@ -15,6 +15,7 @@ use crate::layout::Member;
 /// options.quarantine = Duration::from_hours(1);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 #[non_exhaustive]
 pub struct GcOptions {
     /// How long an uploaded or mounted blob that no manifest names is left alone; a day.
@@ -36,6 +37,12 @@ pub struct GcOptions {
     /// way: then what earlier runs left behind can be finished. Off. On a filesystem, a kernel lock that is held until
     /// the process ends gives this certainty.
     pub alone: bool,
+    /// Whether nobody else has the storage at all: no server, no other collector. Then what cannot be copied because there
+    /// is no room is deleted without a copy. Off. It must only be on together with [`alone`](Self::alone).
+    pub exclusive: bool,
+    /// How much room a run keeps for later ones, in bytes, so that they can free more when there is none; 0. A run that finds
+    /// no room gives it back and begins anew.
+    pub reserve_bytes: usize,
 }
 
 impl Default for GcOptions {
@@ -49,6 +56,8 @@ impl Default for GcOptions {
             max_condemned: Some(30),
             dry_run: false,
             alone: false,
+            exclusive: false,
+            reserve_bytes: 0,
         }
     }
 }

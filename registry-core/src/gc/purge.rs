@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::history::History;
+use super::history::{Finished, History};
 use super::members::{STRAY, names};
 use super::report::GcReport;
 use super::scan::{CopyPlan, Plan};
@@ -21,7 +21,7 @@ const CONCURRENCY: usize = 16;
 #[derive(Debug, Clone, Copy)]
 struct Purging<'a> {
     /// The runs whose time is over.
-    finished: &'a BTreeSet<RunId>,
+    finished: &'a Finished,
     /// A run that is braked only brings back.
     is_braked: bool,
 }
@@ -53,7 +53,7 @@ impl Collector {
         }
         history.meet(self.registry(), self.options(), left.iter().copied()).await?;
         if !self.options().dry_run {
-            for run in history.finished.iter().filter(|run| !left.contains(run)) {
+            for run in history.finished.runs.iter().filter(|run| !left.contains(run)) {
                 self.registry().storage().delete(&layout::run(run)).await?;
             }
         }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 
-use super::Collector;
 use super::digests::Id;
 use super::members::Look;
 use super::options::is_older;
 use super::report::GcReport;
 use super::scan::{Plan, Repository};
 use super::verdict::Verdict;
+use super::{Collector, Copied};
 use crate::layout::{self, Member};
 use crate::quarantine::copy_and_mark;
 use crate::storage::{Deletion, Key, Precondition, WriteOptions};
@@ -93,7 +93,7 @@ impl Collector {
         if !is_older(plan.now, touched, self.options().patience(member)) {
             return Ok(None);
         }
-        if storage.copy(&link, &copy).await?.is_none() {
+        if self.copy_or_do_without(&link, &copy).await? == Copied::Absent {
             // Somebody deleted it meanwhile.
             return Ok(None);
         }

@@ -11,6 +11,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::digests::{Digests, Id, IdSet};
 use super::documents::{Documents, Reading};
+use super::history::Finished;
 use super::members::{Links, Look, Members};
 use super::options::{GcOptions, is_older};
 use super::report::{Found, GcReport};
@@ -94,7 +95,7 @@ const CONCURRENCY: usize = 16;
 pub(super) struct Scan<'a> {
     pub(super) collector: &'a Collector,
     /// The earlier runs whose copies may be purged.
-    pub(super) finished: &'a BTreeSet<RunId>,
+    pub(super) finished: &'a Finished,
     pub(super) report: &'a mut GcReport,
     pub(super) plan: Plan,
 }

@@ -6,7 +6,7 @@ use super::digests::Id;
 use super::options::is_older;
 use super::report::{Brake, Found, GcReport};
 use super::scan::Plan;
-use super::{Collector, RunId};
+use super::{Collector, Copied, RunId};
 use crate::storage::{Deletion, Key};
 use crate::{Digest, Error, content, layout};
 
@@ -70,6 +70,11 @@ impl Collector {
                     report.quarantined.add(bytes);
                     self.settle(deletion, report);
                 }
+                Ok(Swept::Purged(deletion, bytes)) => {
+                    report.quarantined.add(bytes);
+                    report.purged.add(bytes);
+                    self.settle(deletion, report);
+                }
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -79,8 +84,10 @@ impl Collector {
     async fn take_away(&self, digest: &Digest, bytes: u64, run: &RunId) -> Result<Swept, Error> {
         let storage = self.registry().storage();
         let (place, fossil) = (layout::blob(digest), layout::fossil(digest, run));
-        if storage.copy(&place, &fossil).await?.is_none() {
-            return Ok(Swept::Stays);
+        match self.copy_or_do_without(&place, &fossil).await? {
+            Copied::Done => {}
+            Copied::Absent => return Ok(Swept::Stays),
+            Copied::NoRoom => return Ok(Swept::Purged(storage.delete(&place).await?, bytes)),
         }
         // A torn one may be healed just now. Only when the copy is what it should be, whatever lies in its place may go.
         if content::digest_of(self.registry(), &fossil, digest.algorithm()).await? != Some(*digest) {
@@ -94,6 +101,8 @@ impl Collector {
 /// What became of content that was condemned.
 enum Swept {
     Gone(Deletion, u64),
+    /// There was no room for a copy.
+    Purged(Deletion, u64),
     Stays,
     Corrupt(Key),
 }

@@ -7,6 +7,7 @@ mod catalog;
 mod events;
 mod gc;
 mod gc_damage;
+mod gc_full;
 mod manifests;
 mod model;
 mod quarantine;

@@ -180,6 +180,7 @@ impl Collection<'_> {
         }
         if self.opened.others.is_offline() {
             // Nobody can be in the middle of a push.
+            options.exclusive = true;
             options.lease = Duration::ZERO;
             options.quarantine = Duration::ZERO;
             if self.arguments.delete_untagged {
