@@ -16,7 +16,7 @@
 //!   _gc/links/NAME/_layers/ALG/HEX/RUN                        ours: a link that a run took away
 //!   _gc/links/NAME/_manifests/revisions/ALG/HEX/RUN           ours: likewise
 //!   _gc/links/…/RUN.deleted                                   ours: the link was deleted meanwhile
-//!   _gc/reserve                                               ours: room that a run can have when there is none
+//!   _gc/reserve/NUMBER                                        ours: room that a run can have when there is none
 //!   _gc/corrupt/ALG/HEX/RUN                                   ours: what was found there that is not this content
 //!   _pulled/NAME/_manifests/ALG/HEX                           ours: when a manifest was pulled
 //!   _pulled/{since,until}                                     ours: from when to when that was noted
@@ -58,9 +58,14 @@ pub fn collecting_lock() -> Key {
     key(format!("{ROOT}/_gc/lock"))
 }
 
-/// What is of no use but that it can be deleted, when there is no room for a run of the collector.
+/// The parent of what is of no use but that it can be deleted, when there is no room for a run of the collector.
 pub(crate) fn reserve() -> Key {
     key(format!("{ROOT}/_gc/reserve"))
+}
+
+/// One piece of it.
+pub(crate) fn reserve_piece(number: usize) -> Key {
+    key(format!("{ROOT}/_gc/reserve/{number}"))
 }
 
 /// The parent of the records of the collector's runs.

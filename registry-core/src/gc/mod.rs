@@ -110,11 +110,11 @@ impl Collector {
     /// # Errors
     /// If the storage fails. Nothing that is needed is lost then either.
     pub async fn run(&self) -> Result<GcReport, Error> {
-        let report = match self.attempt().await {
-            Err(error) if is_full(&error) && !self.options.dry_run && self.use_reserve().await? => {
-                self.attempt().await?
+        let report = loop {
+            match self.attempt().await {
+                Err(error) if is_full(&error) && !self.options.dry_run && self.use_reserve().await? => {}
+                done => break done?,
             }
-            done => done?,
         };
         self.keep_reserve().await?;
         Ok(report)
@@ -127,8 +127,8 @@ impl Collector {
         let mut report = GcReport::new(run, self.options.dry_run);
         // The storage's own time, where it dates what is written.
         let mut now = begun;
-        if !self.options.dry_run {
-            self.write_record(&run, Phase::Running).await?;
+        let is_recorded = !self.options.dry_run && self.begin_record(&run).await?;
+        if is_recorded {
             now =
                 registry.storage().stat(&layout::run(&run)).await?.and_then(|record| record.modified).unwrap_or(begun);
         }
@@ -140,6 +140,10 @@ impl Collector {
         self.purge(&mut plan, &mut history, &mut report).await?;
         let mut took_away = false;
         if report.braked.is_none() {
+            if !is_recorded && !self.options.dry_run && (!condemned.is_empty() || plan.retires()) {
+                // What was purged may have made room.
+                self.write_record(&run, Phase::Running).await?;
+            }
             took_away |= self.retire(&mut plan, &mut report).await?;
             if !plan.has_strangers {
                 took_away |= self.sweep(&plan, condemned, &mut report).await?;
@@ -163,6 +167,15 @@ impl Collector {
             self.write_record(&report.run, Phase::Resolved).await?;
         }
         Ok(())
+    }
+
+    /// Writes that a run begins; tells whether there was room for it. One that is alone can do without as long as it takes
+    /// nothing away.
+    async fn begin_record(&self, run: &RunId) -> Result<bool, Error> {
+        match history::write(&self.registry, run, Phase::Running).await {
+            Err(error) if self.options.alone && is_full(&error) => Ok(false),
+            written => written.map(|()| true),
+        }
     }
 
     /// Writes the record of a run. Where nobody else has the storage a run can do without: what it took away has no

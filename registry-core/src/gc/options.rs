@@ -41,7 +41,7 @@ pub struct GcOptions {
     /// is no room is deleted without a copy. Off. It must only be on together with [`alone`](Self::alone).
     pub exclusive: bool,
     /// How much room a run keeps for later ones, in bytes, so that they can free more when there is none; 0. A run that finds
-    /// no room gives it back and begins anew.
+    /// no room gives back some of it and begins anew.
     pub reserve_bytes: usize,
 }
 

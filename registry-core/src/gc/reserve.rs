@@ -2,57 +2,63 @@
 //!
 //! To take something away needs almost no room: a record of the run, and on most filesystems a block for the directory of
 //! each copy, which the directory of the original gives back. On a disk that is full to the last block there is not even
-//! that. So a run leaves an object behind that is of no use but that it can be deleted.
+//! that. So a run leaves pieces behind that are of no use but that they can be deleted. One at a time, because whoever
+//! pushes just then takes the room as well.
 
 use super::Collector;
-use crate::storage::{self, Durability, WriteOptions};
+use crate::storage::{self, Durability, Key, WriteOptions};
 use crate::{Algorithm, Digest, Error, layout};
 
+/// The room that is given back at once, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
 impl Collector {
-    /// Gives the room back that was kept; tells whether there was any.
+    /// Gives a piece back of the room that was kept; tells whether there was one.
     pub(super) async fn use_reserve(&self) -> Result<bool, Error> {
-        let storage = self.registry().storage();
-        let reserve = layout::reserve();
-        if storage.stat(&reserve).await?.is_none() {
+        let pieces = self.registry().storage().list(&layout::reserve(), None, 1).await?;
+        let Some(Ok(piece)) = pieces.entries.first().map(|entry| layout::reserve().child(&entry.name)) else {
             return Ok(false);
-        }
-        self.registry().delete(&reserve).await?;
+        };
+        self.registry().delete(&piece).await?;
         Ok(true)
     }
 
-    /// Keeps as much room as is asked for, if there is so much. What is kept otherwise is given back.
+    /// Keeps as much room as is asked for, if there is so much. Where none is asked for, what is kept is given back.
     pub(super) async fn keep_reserve(&self) -> Result<(), Error> {
-        let storage = self.registry().storage();
-        let (reserve, wanted) = (layout::reserve(), self.options().reserve_bytes);
-        let kept = storage.stat(&reserve).await?.map(|found| found.size);
-        if self.options().dry_run || kept == (wanted > 0).then_some(wanted as u64) {
+        if self.options().dry_run {
             return Ok(());
         }
-        self.use_reserve().await?;
-        if wanted == 0 {
-            return Ok(());
+        let pieces = self.options().reserve_bytes.div_ceil(PIECE_BYTES);
+        if pieces == 0 {
+            while self.use_reserve().await? {}
+        }
+        for number in 0..pieces {
+            if !self.keep_piece(&layout::reserve_piece(number)).await? {
+                tracing::warn!("there is no room to be kept for the collector");
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether there is room for it.
+    async fn keep_piece(&self, piece: &Key) -> Result<bool, Error> {
+        let storage = self.registry().storage();
+        if storage.stat(piece).await?.is_some_and(|found| found.size == PIECE_BYTES as u64) {
+            return Ok(true);
         }
         let options = WriteOptions { durability: Durability::Volatile, ..WriteOptions::default() };
-        match storage.write(&reserve, filling(wanted).into(), options).await {
-            Err(storage::Error::NoSpace { .. }) => {
-                tracing::warn!(bytes = wanted, "there is no room to be kept for the collector");
-                Ok(())
-            }
-            written => Ok(written?),
+        match storage.write(piece, filling().into(), options).await {
+            Err(storage::Error::NoSpace { .. }) => Ok(false),
+            written => Ok(written.map(|()| true)?),
         }
     }
 }
 
 /// Bytes that no filesystem makes fewer of.
-fn filling(bytes: usize) -> Vec<u8> {
-    let mut filling = Vec::with_capacity(bytes + 64);
-    let mut block = 0_u64;
-    while filling.len() < bytes {
-        filling.extend_from_slice(Digest::of(Algorithm::Sha512, &block.to_be_bytes()).hash());
-        block += 1;
-    }
-    filling.truncate(bytes);
-    filling
+fn filling() -> Vec<u8> {
+    let blocks = 0..PIECE_BYTES / Algorithm::Sha512.hash_bytes();
+    blocks.flat_map(|block| Digest::of(Algorithm::Sha512, &block.to_be_bytes()).hash().to_vec()).collect()
 }
 
 #[cfg(test)]
@@ -61,11 +67,11 @@ mod tests {
 
     #[test]
     fn what_fills_does_not_repeat() {
-        let filling = filling(1000);
-        assert_eq!(filling.len(), 1000);
+        let filling = filling();
+        assert_eq!(filling.len(), PIECE_BYTES);
         let mut blocks: Vec<&[u8]> = filling.chunks(64).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        assert_eq!(blocks.len(), 16);
+        assert_eq!(blocks.len(), 1024);
     }
 }

@@ -48,6 +48,11 @@ impl Plan {
         links.filter(|(member, _)| *member == Member::Revision).count()
     }
 
+    /// Whether links are to be taken away.
+    pub(super) fn retires(&self) -> bool {
+        self.repositories.iter().any(|repository| !repository.retire.is_empty())
+    }
+
     pub(super) fn new(now: SystemTime) -> Self {
         Self {
             digests: Digests::default(),

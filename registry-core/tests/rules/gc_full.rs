@@ -1,5 +1,7 @@
 //! A collector on a disk that is full to the last block.
 
+use std::time::Duration;
+
 use registry_core::gc::{Collector, GcOptions, GcReport};
 use registry_core::storage::{self, Fault, OperationKind};
 use registry_core::{Error, layout};
@@ -7,16 +9,24 @@ use registry_core::{Error, layout};
 use crate::gc::{collect, digests, eager, hex};
 use crate::world::{CONFIG, World, push_blob, push_image};
 
+/// In the reserve.
+const PIECES: usize = 3;
+
 fn reserving() -> GcOptions {
+    let mut options = eager_now();
+    options.reserve_bytes = PIECES * 64 * 1024;
+    options
+}
+
+fn eager_now() -> GcOptions {
     let mut options = eager();
-    (options.lease, options.reserve_bytes) = (std::time::Duration::ZERO, 1000);
+    options.lease = Duration::ZERO;
     options
 }
 
 fn exclusive() -> GcOptions {
-    let mut options = eager();
-    options.exclusive = true;
-    (options.lease, options.quarantine) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+    let mut options = eager_now();
+    (options.exclusive, options.quarantine) = (true, Duration::ZERO);
     options
 }
 
@@ -37,11 +47,9 @@ fn fill(world: &World, kinds: &[OperationKind], count: usize) {
     }
 }
 
-async fn reserve(world: &World) -> Option<u64> {
-    let keys = world.keys(&layout::gc()).await;
-    let key = keys.iter().find(|key| key.ends_with("/reserve"))?;
-    let found = storage::Storage::stat(&*world.storage, &key.parse().unwrap()).await.unwrap();
-    found.map(|found| found.size)
+/// How many pieces are kept.
+async fn reserve(world: &World) -> usize {
+    world.keys(&layout::gc()).await.iter().filter(|key| key.contains("/reserve/")).count()
 }
 
 #[tokio::test]
@@ -51,10 +59,10 @@ async fn the_room_that_a_run_kept_is_that_of_the_next_one() {
     let mut options = reserving();
     options.dry_run = true;
     collect(&world, options).await;
-    assert_eq!(reserve(&world).await, None);
+    assert_eq!(reserve(&world).await, 0);
     push_image(&world.at("a"), "1").await;
     collect(&world, reserving()).await;
-    assert_eq!(reserve(&world).await, Some(1000));
+    assert_eq!(reserve(&world).await, PIECES);
     for _ in 0..6 {
         world.clock.advance(crate::gc::DAY + 1);
         // The record of the run finds no room, and then what has to be copied.
@@ -63,16 +71,11 @@ async fn the_room_that_a_run_kept_is_that_of_the_next_one() {
         fill(&world, &[OperationKind::Copy], 1);
         collect(&world, reserving()).await;
         world.storage.heal();
-        assert_eq!(reserve(&world).await, Some(1000), "and is kept again");
+        assert_eq!(reserve(&world).await, PIECES, "and is kept again");
     }
     assert!(!digests(&world).await.contains(&lone.hex()));
-    // Less is kept where less is asked for.
-    let mut less = reserving();
-    less.reserve_bytes = 10;
-    collect(&world, less).await;
-    assert_eq!(reserve(&world).await, Some(10));
     collect(&world, eager()).await;
-    assert_eq!(reserve(&world).await, None);
+    assert_eq!(reserve(&world).await, 0);
 }
 
 #[tokio::test]
@@ -82,17 +85,41 @@ async fn without_room_a_run_ends_and_nothing_is_lost() {
     push_image(&world.at("a"), "1").await;
     let lone = push_blob(&world.at("a"), b"nobody's").await;
     let before = digests(&world).await;
-    fill(&world, &[OperationKind::Write], 1);
-    assert!(is_full(&attempt(&world, reserving()).await));
-    assert_eq!(digests(&world).await, before);
-    collect(&world, reserving()).await;
-    assert!(world.at("a").blobs().stat(&lone).await.is_ok() && world.at("a").blobs().stat(&config).await.is_ok());
-    // Too little.
+    // Neither at the beginning nor when there is something to take away.
     fill(&world, &[OperationKind::Write], 2);
     assert!(is_full(&attempt(&world, reserving()).await));
-    assert_eq!(reserve(&world).await, None, "it was given back for nothing");
+    assert_eq!(digests(&world).await, before);
+    assert!(world.at("a").blobs().stat(&lone).await.is_ok() && world.at("a").blobs().stat(&config).await.is_ok());
     collect(&world, reserving()).await;
-    assert_eq!(reserve(&world).await, Some(1000));
+    assert_eq!(reserve(&world).await, PIECES);
+    // All that was kept is too little.
+    push_blob(&world.at("a"), b"nobody's either").await;
+    world.clock.advance(1);
+    fill(&world, &[OperationKind::Write], 2 * (PIECES + 1));
+    assert!(is_full(&attempt(&world, reserving()).await));
+    assert_eq!(reserve(&world).await, 0, "it was given back for nothing");
+    collect(&world, reserving()).await;
+    assert_eq!(reserve(&world).await, PIECES);
+}
+
+#[tokio::test]
+async fn a_run_without_room_purges_what_it_can() {
+    let world = World::new();
+    let lone = push_blob(&world.at("a"), b"nobody's").await;
+    // The link, the copy of the link, the content.
+    for _ in 0..3 {
+        collect(&world, eager_now()).await;
+        world.clock.advance(crate::gc::DAY + 1);
+    }
+    assert!(!digests(&world).await.contains(&lone.hex()), "it lies in quarantine");
+    fill(&world, &[OperationKind::Write, OperationKind::Copy], 100);
+    assert_eq!(collect(&world, eager_now()).await.purged.count, 1);
+    // With nothing to do, nothing is missing.
+    assert!(collect(&world, eager_now()).await.is_idle());
+    // One that cannot know that it is alone needs its record.
+    let mut options = eager_now();
+    options.alone = false;
+    assert!(is_full(&attempt(&world, options).await));
 }
 
 #[tokio::test]

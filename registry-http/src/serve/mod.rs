@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -238,8 +239,10 @@ async fn connection<S, B>(
     let io = TokioIo::new(Watched::new(socket, protocol, Arc::clone(&activity), options));
     let service = service_fn(move |request: Request<Incoming>| {
         let running = activity.begin();
+        let (activity, version) = (Arc::clone(&activity), request.version());
         let answer = head::check(&request).map(|()| {
-            let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&activity), &options));
+            let of_request = Arc::clone(&activity);
+            let mut request = request.map(|body| RequestBody::new(body, of_request, &options));
             let extensions = request.extensions_mut();
             peer.and_then(|peer| extensions.insert(PeerAddress(peer)));
             is_encrypted.then(|| extensions.insert(Encrypted));
@@ -247,10 +250,14 @@ async fn connection<S, B>(
             service.clone().oneshot(request)
         });
         async move {
-            let response = match answer {
+            let mut response = match answer {
                 Ok(answer) => answer.await?.map(Either::Left),
                 Err(refusal) => refusal.into_response().map(Either::Right),
             };
+            // What is left of the request's body stands before the next request: nobody reads that.
+            if version <= Version::HTTP_11 && response.status().as_u16() >= 400 && activity.has_left_over() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response.map(|body| running.with(body)))
         }
     });

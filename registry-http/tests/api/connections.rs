@@ -96,7 +96,19 @@ async fn a_client_that_is_refused_early_gets_its_answer() {
         let _ = socket.read_to_end(&mut answer).await;
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("UNAUTHORIZED"), "{answer}");
+        // The connection ends with it, and a client that is told so sends no further request into it.
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn after_a_refusal_with_nothing_left_to_read_the_connection_goes_on() {
+    let server = start(ServeOptions::default()).await;
+    let refused = "POST /v2/a/blobs/uploads/?digest=x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let last = "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = raw(&server, &format!("{refused}{last}")).await;
+    assert_eq!((status(&answer), answer.matches("HTTP/1.1 ").count()), (400, 2), "{answer}");
+    assert!(answer.contains("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
