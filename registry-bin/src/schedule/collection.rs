@@ -80,6 +80,7 @@ impl Collection {
         }
         let mut options = self.settings.options();
         options.alone = !matches!(self.reach, Reach::Shared);
+        options.only_process = options.alone;
         if matches!(self.reach, Reach::Folder(..)) {
             options.reserve_bytes = RESERVE_BYTES;
         }

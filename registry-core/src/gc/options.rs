@@ -37,8 +37,12 @@ pub struct GcOptions {
     /// way: then what earlier runs left behind can be finished. Off. On a filesystem, a kernel lock that is held until
     /// the process ends gives this certainty.
     pub alone: bool,
+    /// Whether nobody outside of this process writes to the storage, so that the turns that changes of tags take here are
+    /// all there are. Only then tags are removed whose manifest is gone; otherwise they are reported. Off.
+    pub only_process: bool,
     /// Whether nobody else has the storage at all: no server, no other collector. Then what cannot be copied because there
-    /// is no room is deleted without a copy. Off. It must only be on together with [`alone`](Self::alone).
+    /// is no room is deleted without a copy. Off. It must only be on together with [`alone`](Self::alone) and
+    /// [`only_process`](Self::only_process).
     pub exclusive: bool,
     /// How much room a run keeps for later ones, in bytes, so that they can free more when there is none; 0. A run that finds
     /// no room gives back some of it and begins anew.
@@ -56,6 +60,7 @@ impl Default for GcOptions {
             max_condemned: Some(30),
             dry_run: false,
             alone: false,
+            only_process: false,
             exclusive: false,
             reserve_bytes: 0,
         }

@@ -13,8 +13,8 @@ use super::verdict::Verdict;
 use super::{Collector, Copied};
 use crate::layout::{self, Member};
 use crate::quarantine::copy_and_mark;
-use crate::storage::{Deletion, Key, Precondition, WriteOptions};
-use crate::{Digest, Error, RepositoryName, RunId, Tag, storage};
+use crate::storage::{Deletion, Key};
+use crate::{Digest, Error, RepositoryName, RunId, Tag};
 
 /// How many links are taken away side by side.
 const CONCURRENCY: usize = 16;
@@ -156,6 +156,10 @@ impl Collector {
             // Torn, and reported as such.
             return Ok(());
         }
+        if !self.options().only_process {
+            report.skip(&link, "a tag whose manifest is gone; it stays, as another process may just be setting it");
+            return Ok(());
+        }
         if self.options().dry_run {
             report.dead_tags += 1;
             return Ok(());
@@ -169,14 +173,6 @@ impl Collector {
         }
         registry.delete(&link).await?;
         report.dead_tags += 1;
-        // Another process may just have pushed the manifest by this tag.
-        if registry.member(name, Member::Revision, target).await?.is_some() {
-            let options = WriteOptions { precondition: Precondition::Absent, ..WriteOptions::default() };
-            match registry.storage().write(&link, layout::link(target), options).await {
-                Ok(()) | Err(storage::Error::Exists { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
         Ok(())
     }
 }

@@ -12,17 +12,34 @@ use crate::universe::{APP, CONFIG, IMAGE_A, IMAGE_B, INDEX, LAYER_A, LAYER_B, LI
 /// The lease, the quarantine and the grace of manifests without a tag.
 pub(crate) const SPAN_SECONDS: u64 = 3600;
 
-/// Runs one after the other, of which none can know that it is alone.
-pub(crate) fn runs(number: usize, untagged_go: bool) -> Collect {
-    collector(number, untagged_go, false)
+/// What a collector knows of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knows {
+    Nothing,
+    /// All that write do so in its process.
+    Writers,
+    /// It is the only one that does anything.
+    Everything,
 }
 
-fn collector(runs: usize, untagged_go: bool, alone: bool) -> Collect {
+/// Runs one after the other, of which none can know that it is alone.
+pub(crate) fn runs(number: usize, untagged_go: bool) -> Collect {
+    collector(number, untagged_go, Knows::Nothing)
+}
+
+/// The same in the only process with clients.
+pub(crate) fn runs_beside(number: usize, untagged_go: bool) -> Collect {
+    collector(number, untagged_go, Knows::Writers)
+}
+
+fn collector(runs: usize, untagged_go: bool, knows: Knows) -> Collect {
     Collect::new(move |registry| async move {
         let span = Duration::from_secs(SPAN_SECONDS);
         let mut options = GcOptions::default();
         (options.lease, options.quarantine, options.untagged_grace) = (span, span, span);
-        (options.delete_untagged, options.max_condemned, options.alone) = (untagged_go, None, alone);
+        (options.delete_untagged, options.max_condemned) = (untagged_go, None);
+        options.only_process = knows != Knows::Nothing;
+        options.alone = knows == Knows::Everything;
         let collector = Collector::new(registry, options);
         for _ in 0..runs {
             collector.run().await.map_err(|error| error.to_string())?;
@@ -37,7 +54,8 @@ const RUNS: usize = 12;
 
 /// A program with collectors, after which nothing is left that nothing needs.
 pub(crate) fn collected(program: Program, untagged_go: bool) -> Program {
-    let epilogue = Epilogue { collect: collector(1, untagged_go, true), runs: RUNS, pause_seconds: 2 * SPAN_SECONDS };
+    let epilogue =
+        Epilogue { collect: collector(1, untagged_go, Knows::Everything), runs: RUNS, pause_seconds: 2 * SPAN_SECONDS };
     let tick_seconds = SPAN_SECONDS + 1;
     Program { promise_seconds: SPAN_SECONDS, tick_seconds, untagged_go, epilogue: Some(epilogue), ..program }
 }
@@ -120,6 +138,28 @@ fn late_deletes_and_a_push() {
     let program = Program::new("late deletes and a push").before([Push(APP, CONFIG), Push(APP, LAYER_A)]).wait(LONG);
     let program = with_run(program.client([Head(APP, LAYER_A), Put(APP, IMAGE_A, Some(ONE)), Push(APP, LAYER_B)]));
     holds(Program { late: 1, ..program });
+}
+
+/// A tag that points to nothing is removed only where pushes and deletes are seen to, so it never takes one that comes back.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn a_tag_that_points_to_nothing_a_push_to_it_and_a_run() {
+    let program = Program::new("a tag that points to nothing, a push to it and a run");
+    let program = program.before([Ship(APP, IMAGE_A, Some(ONE))]).cut_off(APP, IMAGE_A).wait(LONG);
+    let program = program.client([Put(APP, IMAGE_A, Some(ONE)), Get(APP, ONE)]);
+    let program = collected(program.client([Put(APP, IMAGE_A, Some(TWO))]), false);
+    let program = Program { preemptions: Some(3), ..program };
+    holds(program.clone().collector_of(0, runs_beside(1, false)));
+    holds(Program { name: program.name.clone() + " elsewhere", ..program }.collector(runs(1, false)));
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn a_delete_of_a_tagged_image_that_comes_back_and_a_run_in_the_same_process() {
+    let program = Program::new("a delete of a tagged image that comes back and a run beside it");
+    let program = program.before([Ship(APP, IMAGE_A, Some(ONE))]).wait(LONG);
+    let program = program.client([Delete(APP, IMAGE_A), Get(APP, ONE)]).client([Put(APP, IMAGE_A, None)]);
+    holds(Program { preemptions: Some(3), ..collected(program, false).collector_of(0, runs_beside(1, false)) });
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What is known not to hold. Each test says what goes wrong; one that fails has become better than it says.
 
-use crate::collectors::{LONG, collected, runs};
 use crate::explore::exhaust;
 use crate::program::Program;
 use crate::request::Request::{Delete, Put, Ship};
@@ -21,13 +20,4 @@ fn a_delete_by_digest_in_another_process_takes_a_tag_that_moves() {
     let program = program.before([Ship(APP, IMAGE_A, Some(ONE)), Ship(APP, IMAGE_B, None)]);
     let program = program.client_of(0, [Put(APP, IMAGE_B, Some(ONE))]).client_of(1, [Delete(APP, IMAGE_A)]);
     goes_wrong(program, "app:one reads as None");
-}
-
-/// So does a collector in another process than the one that serves, which removes a tag that points to nothing.
-#[test]
-fn a_collector_in_another_process_takes_a_tag_that_comes_back() {
-    let program = Program::new("a tag that points to nothing, a push to it and a run");
-    let program = program.before([Ship(APP, IMAGE_A, Some(ONE))]).cut_off(APP, IMAGE_A).wait(LONG);
-    let program = program.client([Put(APP, IMAGE_A, Some(ONE))]);
-    goes_wrong(collected(program, false).collector(runs(1, false)), "app:one reads as None");
 }

@@ -37,8 +37,10 @@ pub(crate) fn tasks(
                 let registry = processes.entry(*number).or_insert_with(|| process(world, storage)).clone();
                 Client { world: Arc::clone(world), registry, task }.run(requests.clone()).boxed()
             }
-            Task::Collector(collect) => {
-                let (registry, world) = (process(world, storage), Arc::clone(world));
+            Task::Collector(of, collect) => {
+                let own = || process(world, storage);
+                let registry = of.map_or_else(own, |number| processes.entry(number).or_insert_with(own).clone());
+                let world = Arc::clone(world);
                 let (collect, may_be_late) = (collect.clone(), program.late > 0);
                 async move {
                     // A run whose delete was not answered may give up; what it left is for others.

@@ -67,11 +67,11 @@ pub(crate) enum Before {
 pub(crate) enum Task {
     /// Asks one thing after the other, of the process with this number.
     Client(usize, Vec<Request>),
-    /// Collects garbage, in a process of its own.
-    Collector(Collect),
+    /// Collects garbage, in the process of clients with this number, or in one of its own.
+    Collector(Option<usize>, Collect),
 }
 
-/// A collector of garbage, as the work of a process of its own.
+/// A collector of garbage, as the work of a process.
 #[derive(Clone)]
 pub(crate) struct Collect(pub(crate) Arc<dyn Fn(Registry) -> BoxFuture<'static, Result<(), String>> + Send + Sync>);
 
@@ -158,7 +158,13 @@ impl Program {
     }
 
     pub(crate) fn collector(mut self, collect: Collect) -> Self {
-        self.tasks.push(Task::Collector(collect));
+        self.tasks.push(Task::Collector(None, collect));
+        self
+    }
+
+    /// A collector in the process of the clients with this number.
+    pub(crate) fn collector_of(mut self, process: usize, collect: Collect) -> Self {
+        self.tasks.push(Task::Collector(Some(process), collect));
         self
     }
 
@@ -173,11 +179,11 @@ impl Program {
     }
 
     pub(crate) fn is_collector(&self, task: usize) -> bool {
-        matches!(self.tasks.get(task), Some(Task::Collector(_)))
+        matches!(self.tasks.get(task), Some(Task::Collector(..)))
     }
 
     pub(crate) fn collects(&self) -> bool {
-        self.tasks.iter().any(|task| matches!(task, Task::Collector(_)))
+        self.tasks.iter().any(|task| matches!(task, Task::Collector(..)))
     }
 
     pub(crate) fn shared(self) -> Arc<Self> {

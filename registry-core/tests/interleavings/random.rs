@@ -5,7 +5,7 @@
 use std::env;
 
 use crate::chance::Chance;
-use crate::collectors::{SPAN_SECONDS, collected, runs};
+use crate::collectors::{SPAN_SECONDS, collected, runs, runs_beside};
 use crate::explore::{Explored, prepare, wander};
 use crate::program::{Before, Program, Task};
 use crate::request::Request;
@@ -66,7 +66,13 @@ fn among_collectors(chance: &mut Chance, program: Program, untagged_go: bool) ->
     }
     let mut program = collected(program, untagged_go).wait(chance.pick(&waited));
     for _ in 0..=chance.below(2) {
-        program = program.collector(runs(1 + chance.below(3), untagged_go));
+        let number = 1 + chance.below(3);
+        program = if chance.one_in(2) {
+            program.collector(runs(number, untagged_go))
+        } else {
+            // All clients are of one process.
+            program.collector_of(0, runs_beside(number, untagged_go))
+        };
     }
     program.name = "clients and collectors, by chance".into();
     program.ticks = u8::try_from(chance.below(5)).unwrap();

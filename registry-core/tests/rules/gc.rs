@@ -16,6 +16,7 @@ pub(crate) fn eager() -> GcOptions {
     options.delete_untagged = true;
     options.max_condemned = None;
     options.alone = true;
+    options.only_process = true;
     options
 }
 

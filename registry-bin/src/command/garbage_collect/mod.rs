@@ -180,6 +180,7 @@ impl Collection<'_> {
         }
         if self.opened.others.is_offline() {
             // Nobody can be in the middle of a push.
+            options.only_process = true;
             options.exclusive = true;
             options.lease = Duration::ZERO;
             options.quarantine = Duration::ZERO;
