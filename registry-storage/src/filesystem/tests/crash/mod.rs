@@ -5,6 +5,7 @@
 //! both are held against the rules ([`rules`], [`world`]). Then the client does everything again.
 
 mod cache;
+mod collect;
 mod faults;
 mod image;
 mod killed;
@@ -37,6 +38,7 @@ fn record(scenario: &Scenario, mutant: Option<Mutant>) -> Run {
     let process = Process::start(directory.path(), None, 0).unwrap();
     for step in &scenario.setup {
         process.run(step).unwrap();
+        world.begin(&step.losses());
         world.acknowledge(&step.effects(&world));
     }
     drop(process);
@@ -66,6 +68,31 @@ fn what_is_acknowledged_survives_a_power_cut_at_every_moment() {
     assert!(states >= 10_000, "{states}");
 }
 
+#[test]
+fn a_collection_survives_a_power_cut_at_every_moment() {
+    let effort = Effort { exhaustive: 24, samples: 10, near: false, ..EFFORT };
+    let besides = (0..10).map(scenarios::beside_a_run);
+    let states: usize =
+        scenarios::collections().into_iter().chain(besides).map(|scenario| survive(&scenario, effort)).sum();
+    eprintln!("{states} states with a collector, seed {:#x}", EFFORT.seed);
+    assert!(states >= 2_000, "{states}");
+}
+
+#[test]
+fn each_sync_that_is_left_out_beside_a_collector_is_missed() {
+    let effort = Effort { exhaustive: 16, samples: 8, near: true, ..EFFORT };
+    for mutant in mutants::IN_A_COLLECTION {
+        let besides = [scenarios::beside_a_run(14)];
+        let is_missed = |scenario: Scenario| {
+            let subject = Subject::of(&scenario.setup, &scenario.steps);
+            Survey::quick(&subject, effort, 1).cut_everywhere(&record(&scenario, Some(mutant))).is_err()
+        };
+        let found = scenarios::collections().into_iter().chain(besides).position(is_missed);
+        eprintln!("{}: {found:?}", mutant.name);
+        assert!(found.is_some(), "{}, and nothing is lost", mutant.name);
+    }
+}
+
 /// Takes hours. `SEED=…` chooses where it begins.
 #[test]
 #[ignore = "takes hours; .ci/long runs it"]
@@ -77,7 +104,7 @@ fn a_million_states_survive() {
             return;
         }
         let effort = Effort { exhaustive: 1024, samples: 512, near: true, seed };
-        states += survive(&scenarios::mixed(seed), effort);
+        states += survive(&scenarios::mixed(seed), effort) + survive(&scenarios::beside_a_run(seed), effort);
         eprintln!("{states} states, SEED={seed}");
     }
 }

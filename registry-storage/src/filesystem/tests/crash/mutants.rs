@@ -40,6 +40,14 @@ pub(super) const IN_A_DELETE: [Mutant; 2] = [
     Mutant { name: "the delete of a tag is not synced", drops: |at| at.ends_with("/current"), ..SOUND },
 ];
 
+/// Those that a run of the collector meets, and who pushes beside it.
+pub(super) const IN_A_COLLECTION: [Mutant; 4] = [
+    Mutant { name: "the copies that a run takes are not synced", drops: |at| at.contains("v2/_gc/"), ..SOUND },
+    Mutant { name: "layer links that come back are not synced", drops: is_layer_directory, ..SOUND },
+    Mutant { name: "revisions that come back are not synced", drops: is_revision_directory, ..SOUND },
+    Mutant { name: "content that comes back is not synced", drops: is_blob_directory, ..SOUND },
+];
+
 /// The hash of an upload vouches for bytes that may be lost.
 pub(super) const IN_CHUNKS: Mutant = Mutant { name: "chunks are not synced", drops: is_upload, ..SOUND };
 

@@ -25,6 +25,9 @@ pub(super) struct Subject {
     pub(super) contents: Vec<Bytes>,
     /// What a client may do again at any time.
     pub(super) again: Vec<Step>,
+    /// Whether a collector takes away what has no tag, if there is one.
+    collects: Option<bool>,
+    manifests: Vec<Bytes>,
 }
 
 impl Subject {
@@ -36,22 +39,55 @@ impl Subject {
             let effects = step.effects(&world);
             world.acknowledge(&effects);
             subject.facts.extend(effects.into_iter().map(|(fact, _)| fact));
-            match step {
-                Step::Push(_, content) => subject.contents.push(content.clone()),
-                Step::PushChunks(_, chunks) => subject.contents.push(chunks.concat().into()),
-                Step::Put(repository, manifest, _) => {
-                    let of = subject_of(manifest);
-                    subject.referrers.extend(of.map(|of| (repository.clone(), of, digest(manifest))));
+            for step in [step].into_iter().chain(step.beside()) {
+                match step {
+                    Step::Push(_, content) => subject.contents.push(content.clone()),
+                    Step::PushChunks(_, chunks) => subject.contents.push(chunks.concat().into()),
+                    Step::Put(repository, manifest, _) => {
+                        let of = subject_of(manifest);
+                        subject.referrers.extend(of.map(|of| (repository.clone(), of, digest(manifest))));
+                        subject.manifests.push(manifest.clone());
+                    }
+                    _ => {}
                 }
-                _ => {}
+            }
+            if let Step::Collect { untagged_go, garbage, .. } = step {
+                subject.facts.extend(garbage.iter().cloned());
+                subject.collects = Some(*untagged_go || subject.collects == Some(true));
             }
         }
-        for step in steps.iter().filter(|step| step.adds()) {
+        for step in steps.iter().flat_map(|step| step.beside().iter().chain([step])).filter(|step| step.adds()) {
             if matches!(step, Step::Put(..)) || !subject.again.contains(step) {
                 subject.again.push(step.clone());
             }
         }
         subject
+    }
+}
+
+impl Subject {
+    /// Runs of a collector, if there is one, where this was found: what no tag needs may be gone then.
+    pub(super) fn collections(&self, findings: &Findings) -> Vec<Step> {
+        let Some(untagged_go) = self.collects else { return Vec::new() };
+        let rooted = self.rooted(findings);
+        let is_garbage = |fact: &&Fact| !matches!(fact, Fact::Tag(..)) && !rooted.contains(fact);
+        let garbage = self.facts.iter().filter(is_garbage).cloned().collect();
+        vec![Step::Collect { untagged_go, garbage, beside: Vec::new(), seed: 0 }; 2]
+    }
+
+    /// What the tags that were found need: their manifests, and all that those name.
+    fn rooted(&self, findings: &Findings) -> BTreeSet<Fact> {
+        let mut rooted = BTreeSet::new();
+        for (fact, found) in findings {
+            let (Fact::Tag(repository, _), Some(target)) = (fact, found) else { continue };
+            rooted.insert(Fact::Manifest(repository.clone(), *target));
+            let manifest = self.manifests.iter().find(|manifest| digest(manifest) == *target);
+            let text = manifest.map(|manifest| String::from_utf8_lossy(manifest)).unwrap_or_default();
+            for named in text.split('"').filter_map(|word| word.parse::<Digest>().ok()) {
+                rooted.extend([Fact::Blob(repository.clone(), named), Fact::Manifest(repository.clone(), named)]);
+            }
+        }
+        rooted
     }
 }
 
@@ -161,7 +197,13 @@ pub(super) fn recover(image: &Image, root: &Path, subject: &Subject) -> Result<F
         world.acknowledge(&step.effects(&world));
         process.run(step).map_err(|error| format!("cannot do {step:?} again: {error:?}"))?;
     }
-    world.judge(&ask(&process, subject)?).map_err(|wrong| format!("after doing everything again: {wrong}"))?;
+    let done = ask(&process, subject)?;
+    world.judge(&done).map_err(|wrong| format!("after doing everything again: {wrong}"))?;
+    for step in &subject.collections(&done) {
+        process.run(step).map_err(|error| format!("cannot collect: {error:?}"))?;
+        world.begin(&step.losses());
+        world.judge(&ask(&process, subject)?).map_err(|wrong| format!("after a collection: {wrong}"))?;
+    }
     let left = fs::read_dir(root.join(layout::temporary().as_str())).map_or(0, Iterator::count);
     if left == 0 { Ok(findings) } else { Err(format!("{left} files on their way are left")) }
 }

@@ -63,7 +63,7 @@ impl Session {
             return Ok(());
         }
         let effects = step.effects(self.world());
-        self.turn(|world| world.begin(&effects));
+        self.turn(|world| world.begin(&[effects.clone(), step.losses()].concat()));
         let process = self.process.as_ref().ok_or("nothing serves the volume")?;
         process.run(step).map_err(|error| format!("{step:?}: {error:?}"))?;
         self.turn(|world| world.acknowledge(&effects));
@@ -213,7 +213,7 @@ impl<'a> Survey<'a> {
         let world = world_after(image, findings);
         let again = |root: &Path, subject: &Subject| {
             let mut session = Session::new(root, world, None, None).after_a_crash();
-            for step in [Step::Reopen].iter().chain(&subject.again) {
+            for step in [Step::Reopen].iter().chain(&subject.collections(findings)).chain(&subject.again) {
                 session.step(step)?;
             }
             Ok(session.finish())

@@ -5,6 +5,7 @@ use registry_core::{Digest, RepositoryName, Tag};
 
 use super::states::Random;
 use super::workload::{Step, digest};
+use super::world::Fact;
 
 #[derive(Debug, Clone)]
 pub(super) struct Scenario {
@@ -80,6 +81,12 @@ impl Image {
         blobs.chain([self.put(to, tags)]).collect()
     }
 
+    /// All that a client can find of it in a repository, but for tags.
+    pub(super) fn facts(&self, at: &str) -> Vec<Fact> {
+        let blobs = self.blobs.iter().map(|blob| Fact::Blob(repository(at), digest(blob)));
+        blobs.chain([Fact::Manifest(repository(at), self.digest())]).collect()
+    }
+
     pub(super) fn put(&self, to: &str, tags: &[&str]) -> Step {
         Step::Put(repository(to), self.manifest.clone(), tags.iter().map(|name| tag(name)).collect())
     }
@@ -149,6 +156,51 @@ pub(super) fn all() -> Vec<Scenario> {
     ];
     all.push(mixed(2));
     all
+}
+
+/// The collector: what goes, what comes back, and who pushes meanwhile.
+pub(super) fn collections() -> Vec<Scenario> {
+    let (kept, gone, late) = (Image::new(110), Image::new(120), Image::new(130));
+    let lone = content(140, 2500);
+    let setup =
+        [kept.push("a", &["v1"]), gone.push("a", &[]), vec![Step::Push(repository("a"), lone.clone())]].concat();
+    let lone_garbage = || vec![Fact::Blob(repository("a"), digest(&lone))];
+    let garbage = || [gone.facts("a"), gone.facts("b"), late.facts("a"), lone_garbage()].concat();
+    let run = |untagged_go, beside: Vec<Step>, seed| Step::Collect { untagged_go, garbage: garbage(), beside, seed };
+    let quiet = || run(true, Vec::new(), 0);
+    let only_lone = Step::Collect { untagged_go: false, garbage: lone_garbage(), beside: Vec::new(), seed: 0 };
+    vec![
+        scenario("runs until nothing is left", setup.clone(), vec![quiet(), quiet(), quiet(), quiet()]),
+        scenario(
+            "an image that comes back between two runs",
+            setup.clone(),
+            [vec![quiet()], vec![gone.put("a", &["v2"])], vec![only_lone.clone(), only_lone.clone()]].concat(),
+        ),
+        scenario(
+            "a push between two runs, and one that opens anew",
+            setup.clone(),
+            [
+                vec![quiet(), Step::Reopen, quiet()],
+                late.push("a", &["v3"]),
+                vec![Step::DeleteTag(repository("a"), tag("v3"))],
+            ]
+            .concat(),
+        ),
+        scenario("a push beside a run", setup.clone(), vec![run(true, gone.push("a", &["v2"]), 3), only_lone.clone()]),
+        scenario("another push beside a run", setup, vec![quiet(), run(true, gone.push("b", &["v2"]), 4)]),
+    ]
+}
+
+/// A client pushes again what nothing needs, just while it is taken away.
+pub(super) fn beside_a_run(seed: u64) -> Scenario {
+    let gone = Image::new(150);
+    let setup = gone.push("a", &[]);
+    let garbage = || gone.facts("a");
+    let quiet = || Step::Collect { untagged_go: true, garbage: garbage(), beside: Vec::new(), seed };
+    let runs = usize::try_from(seed % 5).unwrap_or(0);
+    let mut steps = vec![quiet(); runs];
+    steps.push(Step::Collect { untagged_go: true, garbage: garbage(), beside: gone.push("a", &["v1"]), seed });
+    scenario(&format!("a push beside run {runs} ({seed})"), setup, steps)
 }
 
 /// Anything, in an order that the seed chooses.

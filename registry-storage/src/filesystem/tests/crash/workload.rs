@@ -16,10 +16,10 @@ use registry_core::{
 
 use super::super::super::sys::{Interpose, Sys};
 use super::super::super::{Filesystem, ServingLock};
+use super::collect;
 use super::world::{Effect, Fact, World};
 
-/// What a client asks for; also what else happens to the volume. A run of the collector is one more kind of step: it
-/// has no effects, because what a client can find stays as it is.
+/// What a client asks for; also what else happens to the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// A blob in one request.
@@ -36,6 +36,14 @@ pub(super) enum Step {
     DeleteBlob(RepositoryName, Digest),
     DeleteManifest(RepositoryName, Digest),
     DeleteTag(RepositoryName, Tag),
+    /// A run of the collector, and what a client asks for at the same time, in an order that the seed decides.
+    Collect {
+        untagged_go: bool,
+        /// What nothing needs: it may be gone then, or not yet.
+        garbage: Vec<Fact>,
+        beside: Vec<Step>,
+        seed: u64,
+    },
     /// The process ends, and the next one opens the storage and serves it.
     Reopen,
 }
@@ -59,8 +67,31 @@ impl Step {
                 facts.map(|fact| (fact, None)).collect()
             }
             Self::DeleteTag(repository, tag) => vec![(Fact::Tag(repository.clone(), tag.clone()), None)],
+            Self::Collect { beside, .. } => {
+                let mut world = world.clone();
+                let mut effects = Vec::new();
+                for step in beside {
+                    let more = step.effects(&world);
+                    world.acknowledge(&more);
+                    effects.extend(more);
+                }
+                effects
+            }
             Self::Reopen => Vec::new(),
         }
+    }
+
+    /// What may be gone because of it, or not.
+    pub(super) fn losses(&self) -> Vec<Effect> {
+        match self {
+            Self::Collect { garbage, .. } => garbage.iter().map(|fact| (fact.clone(), None)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What goes on at the same time.
+    pub(super) fn beside(&self) -> &[Self] {
+        if let Self::Collect { beside, .. } = self { beside } else { &[] }
     }
 
     /// Whether it adds something, so that a client may do it again.
@@ -107,52 +138,63 @@ impl Process {
     /// # Errors
     /// If the registry does not acknowledge the step.
     pub(super) fn run(&self, step: &Step) -> Result<(), Error> {
-        block_on(async {
-            match step {
-                Step::Push(name, content) => {
-                    self.repository(name).uploads().push(&digest(content), frames(content)).await?;
-                }
-                Step::PushChunks(name, chunks) => self.push_chunks(name, chunks).await?,
-                Step::Put(name, content, tags) => {
-                    let by = tags.first().cloned().map_or(Reference::Digest(digest(content)), Reference::Tag);
-                    self.repository(name).manifests().put(&by, None, content.clone(), tags).await?;
-                }
-                Step::Mount { to, from, digest } => {
-                    let mounted = self.repository(to).blobs().mount(digest, from).await?;
-                    mounted.ok_or(Error::BlobUnknown { digest: *digest })?;
-                }
-                Step::DeleteBlob(name, digest) => self.repository(name).blobs().delete(digest).await?,
-                Step::DeleteManifest(name, digest) => {
-                    self.repository(name).manifests().delete(&Reference::Digest(*digest)).await?;
-                }
-                Step::DeleteTag(name, tag) => self.repository(name).tags().delete(tag).await?,
-                Step::Reopen => {}
+        match step {
+            Step::Collect { untagged_go, beside, seed, .. } => {
+                collect::collect_beside(self, *untagged_go, beside, *seed)
             }
-            Ok(())
-        })
+            step => block_on(self.run_on(&self.registry, step)),
+        }
     }
 
-    /// A request that fails is made once more, from where the upload stands then.
-    async fn push_chunks(&self, name: &RepositoryName, chunks: &[Bytes]) -> Result<(), Error> {
-        let repository = self.repository(name);
-        let uploads = repository.uploads();
-        let id = uploads.start(Algorithm::Sha256).await?.id;
-        let (content, mut end) = (Bytes::from(chunks.concat()), 0);
-        for chunk in chunks {
-            end += chunk.len();
-            let first = uploads.append(&id, None, frames(chunk)).await;
-            if first.is_err() {
-                let stands = usize::try_from(uploads.status(&id).await?.size).unwrap();
-                uploads.append(&id, Some(stands as u64), frames(&content.slice(stands..end))).await?;
+    /// Does what a client asks for on this registry of the process, or one made of it.
+    ///
+    /// # Errors
+    /// If the registry does not acknowledge the step.
+    pub(super) async fn run_on(&self, registry: &Registry, step: &Step) -> Result<(), Error> {
+        match step {
+            Step::Push(name, content) => {
+                registry.repository(name).uploads().push(&digest(content), frames(content)).await?;
             }
-        }
-        let digest = digest(&content);
-        let finish = || uploads.finish(&id, &digest, Some(end as u64), frames(&Bytes::new()));
-        if finish().await.is_err() {
-            finish().await?;
+            Step::PushChunks(name, chunks) => push_chunks(registry, name, chunks).await?,
+            Step::Put(name, content, tags) => {
+                let by = tags.first().cloned().map_or(Reference::Digest(digest(content)), Reference::Tag);
+                registry.repository(name).manifests().put(&by, None, content.clone(), tags).await?;
+            }
+            Step::Mount { to, from, digest } => {
+                let mounted = registry.repository(to).blobs().mount(digest, from).await?;
+                mounted.ok_or(Error::BlobUnknown { digest: *digest })?;
+            }
+            Step::DeleteBlob(name, digest) => registry.repository(name).blobs().delete(digest).await?,
+            Step::DeleteManifest(name, digest) => {
+                registry.repository(name).manifests().delete(&Reference::Digest(*digest)).await?;
+            }
+            Step::DeleteTag(name, tag) => registry.repository(name).tags().delete(tag).await?,
+            Step::Collect { .. } | Step::Reopen => {}
         }
         Ok(())
     }
+}
+
+/// A request that fails is made once more, from where the upload stands then.
+async fn push_chunks(registry: &Registry, name: &RepositoryName, chunks: &[Bytes]) -> Result<(), Error> {
+    let repository = registry.repository(name);
+    let uploads = repository.uploads();
+    let id = uploads.start(Algorithm::Sha256).await?.id;
+    let (content, mut end) = (Bytes::from(chunks.concat()), 0);
+    for chunk in chunks {
+        end += chunk.len();
+        let first = uploads.append(&id, None, frames(chunk)).await;
+        if first.is_err() {
+            let stands = usize::try_from(uploads.status(&id).await?.size).unwrap();
+            uploads.append(&id, Some(stands as u64), frames(&content.slice(stands..end))).await?;
+        }
+    }
+    let digest = digest(&content);
+    let finish = || uploads.finish(&id, &digest, Some(end as u64), frames(&Bytes::new()));
+    if finish().await.is_err() {
+        finish().await?;
+    }
+    Ok(())
 }
 
 pub(super) fn frames(content: &Bytes) -> ContentStream<'static> {
