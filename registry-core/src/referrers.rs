@@ -144,6 +144,8 @@ impl<'a> Referrers<'a> {
                 let Ok(referrer) = Digest::from_parts(algorithm, &entry.name) else { continue };
                 let link = layout::referrer_link(self.name(), subject, &referrer);
                 if self.registry().storage().stat(&link).await?.is_some() {
+                    // A delete of the referrer is over or has not begun: nobody may undo a part of it.
+                    let _order = self.0.lock_tags().await;
                     self.registry().hold_member(self.name(), Member::Revision, &referrer).await?;
                 }
             }

@@ -7,7 +7,7 @@ use registry_core::gc::{Collector, GcOptions};
 use crate::explore::exhaust;
 use crate::program::{Collect, Epilogue, Program};
 use crate::request::Request::{Delete, DeleteTag, Get, Head, Mount, Pull, Push, Put, Ship};
-use crate::universe::{APP, CONFIG, IMAGE_A, IMAGE_B, INDEX, LAYER_A, LAYER_B, LIB, ONE, TWO};
+use crate::universe::{APP, CONFIG, IMAGE_A, IMAGE_B, INDEX, LAYER_A, LAYER_B, LIB, ONE, SIGNATURE, TWO};
 
 /// The lease, the quarantine and the grace of manifests without a tag.
 pub(crate) const SPAN_SECONDS: u64 = 3600;
@@ -160,6 +160,17 @@ fn a_delete_of_a_tagged_image_that_comes_back_and_a_run_in_the_same_process() {
     let program = program.before([Ship(APP, IMAGE_A, Some(ONE))]).wait(LONG);
     let program = program.client([Delete(APP, IMAGE_A), Get(APP, ONE)]).client([Put(APP, IMAGE_A, None)]);
     holds(Program { preemptions: Some(3), ..collected(program, false).collector_of(0, runs_beside(1, false)) });
+}
+
+/// A push brings back what refers to it, but nothing of which a delete has begun.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn a_push_of_an_image_and_a_delete_of_its_signature_that_was_taken_away() {
+    let program = Program::new("a push of an image and a delete of its signature");
+    let program =
+        program.before([Ship(APP, IMAGE_A, None), Put(APP, SIGNATURE, None)]).wait(LONG).collect(runs(1, true));
+    let program = program.client([Put(APP, IMAGE_A, Some(ONE))]).client([Delete(APP, SIGNATURE), Head(APP, SIGNATURE)]);
+    holds(Program { preemptions: Some(3), ..collected(program, true).collector(runs(1, true)) });
 }
 
 #[test]
