@@ -148,7 +148,7 @@ fn a_tag_that_points_to_nothing_a_push_to_it_and_a_run() {
     let program = program.before([Ship(APP, IMAGE_A, Some(ONE))]).cut_off(APP, IMAGE_A).wait(LONG);
     let program = program.client([Put(APP, IMAGE_A, Some(ONE)), Get(APP, ONE)]);
     let program = collected(program.client([Put(APP, IMAGE_A, Some(TWO))]), false);
-    let program = Program { preemptions: Some(3), ..program };
+    let program = Program { preemptions: Some(2), ..program };
     holds(program.clone().collector_of(0, runs_beside(1, false)));
     holds(Program { name: program.name.clone() + " elsewhere", ..program }.collector(runs(1, false)));
 }
