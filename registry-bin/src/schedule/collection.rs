@@ -86,7 +86,7 @@ impl Collection {
         }
         let registry = self.registry();
         let collected = async {
-            retention::retain(&registry, &self.retention, &self.counts).await?;
+            retention::retain(&registry, &self.rules(), &self.counts).await?;
             Collector::new(registry.clone(), options).run().await
         };
         match collected.await {
@@ -100,6 +100,16 @@ impl Collection {
                 tracing::error!(error = &error as &dyn std::error::Error, "garbage cannot be collected");
             }
         }
+    }
+
+    /// The rules. Where servers elsewhere may be moving tags, they only tell.
+    fn rules(&self) -> RetentionConfig {
+        let mut rules = self.retention.clone();
+        if rules.enforce && matches!(self.reach, Reach::Shared) {
+            tracing::warn!("rules of retention delete nothing in a bucket: another server may be moving the tags");
+            rules.enforce = false;
+        }
+        rules
     }
 
     /// What is collected, no faster than is said.
@@ -221,8 +231,9 @@ mod tests {
     use std::sync::Mutex;
 
     use bytes::Bytes;
+    use registry_core::retention::RetentionRule;
     use registry_core::storage::{Fault, Faulty, Memory, OperationKind, Storage};
-    use registry_core::{Algorithm, Digest};
+    use registry_core::{Algorithm, Digest, TagRule};
     use registry_storage::filesystem::Builder;
 
     use super::*;
@@ -320,6 +331,26 @@ mod tests {
         pass(Duration::from_hours(2)).await;
         assert_eq!(counts.snapshot().runs(Outcome::Ok), runs + 1);
         running.abort();
+    }
+
+    #[tokio::test]
+    async fn rules_let_tags_go_only_where_nobody_else_moves_them() {
+        let mut world = World::new();
+        let about = TagRule::new(vec!["**".parse().unwrap()], vec!["*".parse().unwrap()]);
+        world.collection.retention = RetentionConfig { enforce: true, rules: vec![RetentionRule::new(about)] };
+        world.collection.reach = Reach::Shared;
+        let repository = world.collection.registry.repository(&"a/b".parse().unwrap());
+        let index = Bytes::from_static(
+            br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+        );
+        repository.manifests().put(&"1".parse().unwrap(), None, index, &[]).await.unwrap();
+        world.collection.run_once().await;
+        assert_eq!(world.collection.counts.snapshot().tags_to_expire, 1);
+        assert_eq!(repository.tags().list(None, 9).await.unwrap().tags.len(), 1);
+        world.collection.reach = Reach::Process;
+        world.collection.run_once().await;
+        assert_eq!(world.collection.counts.snapshot().expired_tags, 1);
+        assert!(repository.tags().list(None, 9).await.unwrap().tags.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
