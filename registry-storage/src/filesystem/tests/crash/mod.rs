@@ -69,6 +69,7 @@ fn what_is_acknowledged_survives_a_power_cut_at_every_moment() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn a_collection_survives_a_power_cut_at_every_moment() {
     let effort = Effort { exhaustive: 24, samples: 10, near: false, ..EFFORT };
     let besides = (0..10).map(scenarios::beside_a_run);
@@ -79,6 +80,7 @@ fn a_collection_survives_a_power_cut_at_every_moment() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
 fn each_sync_that_is_left_out_beside_a_collector_is_missed() {
     let effort = Effort { exhaustive: 16, samples: 8, near: true, ..EFFORT };
     for mutant in mutants::IN_A_COLLECTION {
