@@ -136,7 +136,9 @@ def files(folder):
     """All files but locks, below the part of the volume that holds content and links."""
     root = os.path.join(folder, "docker/registry/v2")
     found = [os.path.join(base, name) for base, _, names in os.walk(root) for name in names]
-    return [os.path.relpath(path, root) for path in found if not path.endswith(("/_serving.lock", "/_gc/lock"))]
+    kept = ("/_serving.lock", "/_gc/lock")
+    paths = [path for path in found if not path.endswith(kept) and "/_gc/reserve/" not in path]
+    return [os.path.relpath(path, root) for path in paths]
 
 
 def wait_until_empty(folder):

@@ -108,13 +108,21 @@ impl Volume {
             let ours = file.metadata()?;
             let named = present(self.sys.metadata(path))?;
             if named.is_some_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
-                self.sys.truncate(&file, path, 0)?;
-                self.sys.write_all(&file, path, format!("{}\n", std::process::id()).as_bytes())?;
+                self.sign(&file, path)?;
                 return Ok(Some(file));
             }
             // Somebody removed the file between opening and locking.
         }
         Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// Leaves in a lock which process has it. Where there is no room for that it is a lock all the same.
+    fn sign(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.sys.truncate(file, path, 0)?;
+        match self.sys.write_all(file, path, format!("{}\n", std::process::id()).as_bytes()) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
+            written => written,
+        }
     }
 
     /// Removes the files of writers that died. Those of this value are left to it.
