@@ -37,7 +37,8 @@ def calls_of(lines):
         rest = rest.lstrip()
         resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", rest)
         if rest.endswith("<unfinished ...>"):
-            under_way[process] = (number, rest.removesuffix("<unfinished ...>"))
+            # The blank before the mark is not of the call.
+            under_way[process] = (number, rest.removesuffix("<unfinished ...>").rstrip())
             continue
         begin = number
         if resumed:
