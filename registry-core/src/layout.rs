@@ -11,6 +11,7 @@
 //!   repositories/NAME/_uploads/UUID/state.json                ours: offset, hash state, owner
 //!   repositories/NAME/_referrers/ALG/HEX/ALG/HEX/link         ours: referrers by subject, rebuildable
 //!   _tmp/                                                     ours: files on their way
+//!   _journal/                                                 ours: changes that may not be in their place yet
 //!   _gc/runs/RUN.json                                         ours: runs of the collector
 //!   _gc/fossil/ALG/HEX/RUN                                    ours: content that a run took away, until it is purged
 //!   _gc/links/NAME/_layers/ALG/HEX/RUN                        ours: a link that a run took away
@@ -38,6 +39,12 @@ pub(crate) const LINK_LIMIT_BYTES: u64 = 256;
 #[must_use]
 pub fn temporary() -> Key {
     key(format!("{ROOT}/_tmp"))
+}
+
+/// Where a backend keeps a journal of changes that a power cut may undo in their places.
+#[must_use]
+pub fn journal() -> Key {
+    key(format!("{ROOT}/_journal"))
 }
 
 /// The root of everything.

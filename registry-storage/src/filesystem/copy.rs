@@ -56,7 +56,7 @@ impl Volume {
         let Some(bytes) = present(self.sys.open(source))? else { return Err(io::Error::other(Gone)) };
         let (mut temporary, file) = self.name_temporary(|path| self.sys.create_new(path))?;
         self.sys.copy_all(&bytes, &file, temporary.path())?;
-        if self.strict() {
+        if self.syncs() {
             self.sys.sync_data(&file, temporary.path())?;
         }
         self.place(directory, || match temporary.rename_exclusive(target) {

@@ -26,6 +26,7 @@
 //! [`copy`](Storage::copy) writes the bytes once more.
 
 mod copy;
+mod journal;
 mod list;
 mod lock;
 mod read;
@@ -50,6 +51,7 @@ use registry_core::storage::{
 };
 use registry_core::{Blocking, TokioBlocking};
 
+use journal::Journal;
 pub use lock::{CollectingLock, LockError, ServingLock};
 use staged::StagedFile;
 use sys::Sys;
@@ -87,6 +89,10 @@ pub enum SyncMode {
     /// A power cut, as far as the disk keeps its word.
     #[default]
     Strict,
+    /// A power cut, as with [`Strict`](Self::Strict), but for uploads under way, which begin anew after one. Small changes
+    /// go through a journal, where many share one sync. Linux only; elsewhere, and where another process has the
+    /// journal, it is [`Strict`](Self::Strict).
+    Group,
     /// The end of the process. The operating system writes to the disk when it likes, in any order; a power cut may
     /// lose or tear what was written in the last half minute or so.
     Os,
@@ -100,6 +106,9 @@ pub struct Builder {
     mode: SyncMode,
     blocking: Arc<dyn Blocking>,
     sys: Sys,
+    /// The boot of the operating system.
+    boot: Option<[u8; 16]>,
+    segment_bytes: usize,
 }
 
 /// A root cannot be used.
@@ -129,6 +138,13 @@ impl Builder {
         self
     }
 
+    /// A journal that is small, and a boot that a test decides.
+    #[cfg(test)]
+    fn journal(mut self, boot: u8, segment_bytes: usize) -> Self {
+        (self.boot, self.segment_bytes) = (Some([boot; 16]), segment_bytes);
+        self
+    }
+
     /// Opens the storage, and makes the root directory if there is none.
     ///
     /// Blocks: with [`SyncMode::Strict`] it waits until the disk has all that its filesystem holds unwritten.
@@ -139,28 +155,50 @@ impl Builder {
     /// # Panics
     /// If the operating system has no randomness to give.
     pub fn open(self) -> Result<Filesystem, OpenError> {
-        let Self { root, mode, blocking, sys } = self;
-        match open_root(&root, mode, &sys) {
-            Ok(absolute) => Ok(Filesystem { volume: Arc::new(Volume::new(absolute, mode, sys)), blocking }),
-            Err(source) => Err(OpenError { root, source }),
+        match self.open_volume() {
+            Ok(volume) => Ok(Filesystem { volume: Arc::new(volume), blocking: self.blocking }),
+            Err(source) => Err(OpenError { root: self.root, source }),
         }
+    }
+
+    fn open_volume(&self) -> io::Result<Volume> {
+        let Self { mode, sys, boot, .. } = self;
+        // A path that stays right when the process changes its directory.
+        let root = std::path::absolute(&self.root)?;
+        sys.make_root(&root)?;
+        let found = journal::recover(&Volume::new(root.clone(), SyncMode::Os, sys.clone()), boot.as_ref())?;
+        if *mode != SyncMode::Os {
+            sys.sync_filesystem(&root)?;
+        }
+        let mut volume = Volume::new(root, *mode, sys.clone());
+        if *mode == SyncMode::Group {
+            // Without a journal every change is synced by itself.
+            volume.mode = SyncMode::Strict;
+            if cfg!(target_os = "linux") && found == journal::Found::Nothing {
+                volume.journal = Journal::begin(&volume, *boot, self.segment_bytes)?;
+            }
+            if volume.journal.is_none() {
+                tracing::warn!(root = %volume.root.display(), "there is no room for a journal, or another process has it: every change is synced by itself");
+            }
+        }
+        Ok(volume)
     }
 }
 
-/// The root as a path that stays right when the process changes its directory.
-fn open_root(root: &Path, mode: SyncMode, sys: &Sys) -> io::Result<PathBuf> {
-    let root = std::path::absolute(root)?;
-    sys.make_root(&root)?;
-    if mode == SyncMode::Strict {
-        sys.sync_filesystem(&root)?;
-    }
-    Ok(root)
-}
+/// Room for some thousands of small changes.
+const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 
 impl Filesystem {
     /// Says how to open a storage in the directory `root`.
     pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder { root: root.into(), mode: SyncMode::default(), blocking: Arc::new(TokioBlocking), sys: Sys::default() }
+        Builder {
+            root: root.into(),
+            mode: SyncMode::default(),
+            blocking: Arc::new(TokioBlocking),
+            sys: Sys::default(),
+            boot: sys::boot(),
+            segment_bytes: SEGMENT_BYTES,
+        }
     }
 
     /// The root, as an absolute path.

@@ -4,6 +4,7 @@ use std::io;
 
 use registry_core::storage::{Deletion, Error, Key};
 
+use super::journal::{self, Journal};
 use super::read::present;
 use super::unsynced::{Change, directory_of};
 use super::volume::Volume;
@@ -11,8 +12,17 @@ use super::volume::Volume;
 /// Directories that stay when they become empty, because programs that share the volume look for them.
 const KEPT: [&str; 6] = ["_layers", "_manifests", "_tmp", "_uploads", "revisions", "tags"];
 
+/// An upload begins anew after a power cut: nobody relies on it that it is gone.
+fn note_deletion<'a>(journal: &'a Journal, prefix: &Key, directory: &str) -> io::Result<journal::Running<'a>> {
+    let change = journal::Change::DeleteAll(prefix);
+    if directory.ends_with("/_uploads") { journal.mention(&change) } else { journal.note(&change) }
+}
+
 impl Volume {
     pub(super) fn delete(&self, key: &Key) -> Result<Deletion, Error> {
+        if let Some(journal) = &self.journal {
+            return self.delete_noted(journal, key).map_err(|error| Error::from_io(key, error));
+        }
         let directory = directory_of(key.as_str());
         let change = self.unsynced.begin(directory);
         let removed = self.remove_file(key.as_str()).map_err(|error| Error::from_io(key, error))?;
@@ -23,17 +33,57 @@ impl Volume {
             change.release();
             self.finish(directory, Vec::new())
         };
-        if removed && !KEPT.contains(&directory.rsplit('/').next().unwrap_or_default()) {
-            self.prune(directory);
+        if removed {
+            self.prune_unless_kept(directory);
         }
         Ok(deletion)
     }
 
+    /// Deletes an object so that it is gone for good as soon as that is on record.
+    fn delete_noted(&self, journal: &Journal, key: &Key) -> io::Result<Deletion> {
+        let directory = directory_of(key.as_str());
+        let turn = journal.turn(key);
+        let found = present(self.sys.metadata(&self.absolute(key.as_str())))?;
+        if found.is_none_or(|found| found.is_dir()) {
+            drop(turn);
+            // Somebody else may have deleted it just now, and not durably yet.
+            return Ok(self.finish(directory, Vec::new()));
+        }
+        let running = journal.note(&journal::Change::Delete(key))?;
+        let change = self.unsynced.begin(directory);
+        match self.remove_file(key.as_str()) {
+            Ok(_) => change.release(),
+            Err(error) => {
+                running.undo()?;
+                return Err(error);
+            }
+        }
+        drop(running);
+        self.prune_unless_kept(directory);
+        Ok(Deletion::Acked)
+    }
+
+    fn prune_unless_kept(&self, directory: &str) {
+        if !KEPT.contains(&directory.rsplit('/').next().unwrap_or_default()) {
+            self.prune(directory);
+        }
+    }
+
     pub(super) fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
         let directory = directory_of(prefix.as_str());
+        let noted = self.journal.as_ref().map(|journal| note_deletion(journal, prefix, directory));
+        let running = noted.transpose().map_err(|error| Error::from_io(prefix, error))?;
         let mut stayed = Vec::new();
         let change = self.unsynced.begin(directory);
         self.remove_tree(prefix.as_str(), &mut stayed).map_err(|error| Error::from_io(prefix, error))?;
+        if let Some(running) = running {
+            change.release();
+            for (_, change) in stayed {
+                change.release();
+            }
+            drop(running);
+            return Ok(Deletion::Acked);
+        }
         // What lay in a directory that is gone is gone for good with it. A directory that stayed is synced by itself.
         let mut deletion = self.finish(directory, vec![change]);
         for (place, change) in stayed {

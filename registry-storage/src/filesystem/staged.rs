@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use futures::stream::BoxStream;
 use registry_core::storage::{Error, Key, Metadata, Object, StageMode, Staged};
 use registry_core::{Blocking, Span};
 
+use super::journal::{self, Journal};
 use super::read::present;
 use super::sys;
 use super::unsynced::{Change, directory_of};
@@ -193,20 +194,45 @@ impl Volume {
 
     /// Gives staged bytes the name of an object, durably.
     fn publish(&self, staged: &Path, size: u64, key: &Key) -> io::Result<()> {
-        let target = self.absolute(key.as_str());
-        let directory = directory_of(key.as_str());
-        let changes = match self.place(directory, || self.sys.link(staged, &target)) {
-            Ok(changes) => changes,
-            // Kept, whoever wrote it; or published before, on a volume where that takes the first name away.
-            Err(_) if self.has_size(&target, size)? => Vec::new(),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists || sys::is_link_unsupported(&error) => {
-                self.replace(staged, directory, &target)?
-            }
-            Err(error) => return Err(error),
-        };
+        let changes = self.name(staged, size, key)?;
         self.settle(key.as_str())?;
         changes.into_iter().for_each(Change::release);
         Ok(())
+    }
+
+    /// The same for bytes that are durable as soon as they are on record.
+    fn publish_noted(&self, journal: &Journal, staged: &Path, content: &[u8], key: &Key) -> io::Result<()> {
+        let turn = journal.turn(key);
+        let size = content.len() as u64;
+        if self.has_size(&self.absolute(key.as_str()), size)? {
+            drop(turn);
+            return self.settle(key.as_str());
+        }
+        let running = journal.note(&journal::Change::Write(key, content))?;
+        match self.name(staged, size, key) {
+            Ok(changes) => {
+                changes.into_iter().for_each(Change::release);
+                Ok(())
+            }
+            Err(error) => {
+                running.undo()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn name(&self, staged: &Path, size: u64, key: &Key) -> io::Result<Vec<Change<'_>>> {
+        let target = self.absolute(key.as_str());
+        let directory = directory_of(key.as_str());
+        match self.place(directory, || self.sys.link(staged, &target)) {
+            Ok(changes) => Ok(changes),
+            // Kept, whoever wrote it; or published before, on a volume where that takes the first name away.
+            Err(_) if self.has_size(&target, size)? => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists || sys::is_link_unsupported(&error) => {
+                self.replace(staged, directory, &target)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts staged bytes in the place of an object, which another program may have written only in part. Where
@@ -242,6 +268,8 @@ impl Writer {
         }
         let mut buffers: Vec<_> = batch.iter().map(|buffer| IoSlice::new(buffer)).collect();
         self.synced = false;
+        let volume = Arc::clone(&self.volume);
+        let _running = volume.journal.as_ref().map(|journal| journal.note_staged(&self.key)).transpose()?;
         match self.volume.sys.write_all_at(&self.file, &self.path, &mut buffers, self.size) {
             Ok(()) => {
                 self.size += batch.iter().map(|buffer| buffer.len() as u64).sum::<u64>();
@@ -257,15 +285,19 @@ impl Writer {
         }
     }
 
-    /// Makes the bytes durable, and the name by which they are found again.
+    /// Makes the bytes durable, and the name by which they are found again. With a journal they may be lost, and are not
+    /// found again then.
     fn sync(&mut self) -> io::Result<()> {
+        if self.volume.journal.is_some() {
+            return self.readable().map(drop);
+        }
         self.sync_data()?;
         self.volume.settle(directory_of(self.key.as_str()))
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.readable()?;
-        if self.synced || !self.volume.strict() {
+        if self.synced || !self.volume.syncs() {
             return Ok(());
         }
         match self.volume.sys.sync_data(&self.file, &self.path) {
@@ -287,9 +319,16 @@ impl Writer {
     }
 
     fn publish(&mut self, key: &Key) -> io::Result<()> {
+        let volume = Arc::clone(&self.volume);
+        if let Some(journal) = volume.journal_for(self.readable()?) {
+            let mut content = vec![0; usize::try_from(self.size).map_err(io::Error::other)?];
+            self.file.read_exact_at(&mut content, 0)?;
+            self.state = State::Published;
+            return volume.publish_noted(journal, &self.path, &content, key);
+        }
         self.sync_data()?;
         self.state = State::Published;
-        self.volume.publish(&self.path, self.size, key)
+        volume.publish(&self.path, self.size, key)
     }
 
     /// Removes the name. The lock ends with the writer.

@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -294,6 +295,19 @@ impl Sys {
         self.before(Call::Lock, path)?;
         Ok(retry_on_intr(|| rustix::fs::flock(file, FlockOperation::Unlock))?)
     }
+}
+
+/// The time by the clock with which the filesystem dates files.
+#[expect(clippy::disallowed_methods, reason = "what is compared with it is dated by this clock")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Which boot of the operating system this is, if it tells.
+pub(super) fn boot() -> Option<[u8; 16]> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&hex, 16).ok().map(u128::to_be_bytes)
 }
 
 fn nonblocking() -> OpenOptions {

@@ -23,6 +23,7 @@ use super::sys::{Call, Interpose, Sys};
 use super::{Filesystem, SyncMode};
 
 mod copying;
+mod journal;
 
 const BLOB: &str = "docker/registry/v2/blobs/sha256/ab/abcd/data";
 const BLOB_DIRECTORY: &str = "docker/registry/v2/blobs/sha256/ab/abcd";

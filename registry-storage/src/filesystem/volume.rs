@@ -8,6 +8,8 @@ use registry_core::storage::{Durability, Error, Key, Precondition, WriteOptions}
 use registry_core::{Random as _, SystemRandom, layout};
 
 use super::SyncMode;
+use super::journal::{self, Journal};
+use super::read::present;
 use super::sys::{self, Sys};
 use super::unsynced::{Change, Unsynced, directory_of};
 
@@ -24,6 +26,8 @@ pub(super) struct Volume {
     pub(super) mode: SyncMode,
     pub(super) sys: Sys,
     pub(super) unsynced: Unsynced,
+    /// Makes small changes durable, with [`SyncMode::Group`].
+    pub(super) journal: Option<Journal>,
     pub(super) temporary: String,
     /// Begins the names of this value's temporary files, so that no other process or value has the same.
     pub(super) prefix: String,
@@ -38,7 +42,8 @@ impl Volume {
             root,
             mode,
             sys,
-            unsynced: Unsynced::new(mode == SyncMode::Strict),
+            unsynced: Unsynced::new(mode != SyncMode::Os),
+            journal: None,
             temporary: layout::temporary().to_string(),
             prefix: format!("{:032x}", u128::from_be_bytes(random)),
             next: AtomicU64::new(0),
@@ -48,14 +53,64 @@ impl Volume {
     /// Writes a whole object: into a temporary file, then into place in one step.
     pub(super) fn write(&self, key: &Key, content: &[u8], options: WriteOptions) -> Result<(), Error> {
         let failed = |error| Error::from_io(key, error);
-        let durable = self.strict() && options.durability == Durability::Durable;
+        let durable = self.syncs() && options.durability == Durability::Durable;
+        if durable && let Some(journal) = self.journal_for(content.len() as u64) {
+            return self.write_noted(journal, key, content, options.precondition);
+        }
         let mut temporary = self.write_temporary(content, durable).map_err(failed)?;
         // Its bytes are not on disk: who confirms the object has to put them there.
         let volatile = (!durable).then(|| self.unsynced.begin(key.as_str()));
         let directory = directory_of(key.as_str());
-        let target = self.absolute(key.as_str());
-        let changes = match options.precondition {
-            Precondition::None => self.place(directory, || temporary.rename(&target)).map_err(failed)?,
+        let changes = self.put(key, &mut temporary, options.precondition)?;
+        drop(volatile);
+        if durable {
+            self.settle(directory).map_err(failed)?;
+            changes.into_iter().for_each(Change::release);
+        }
+        Ok(())
+    }
+
+    /// Writes a small object that is durable as soon as it is on record.
+    fn write_noted(
+        &self,
+        journal: &Journal,
+        key: &Key,
+        content: &[u8],
+        precondition: Precondition,
+    ) -> Result<(), Error> {
+        let failed = |error| Error::from_io(key, error);
+        // Where there is no room, nothing is put on record.
+        let mut temporary = self.write_temporary(content, false).map_err(failed)?;
+        let _turn = journal.turn(key);
+        if precondition == Precondition::Absent
+            && present(self.sys.metadata(&self.absolute(key.as_str()))).map_err(failed)?.is_some()
+        {
+            return Err(Error::Exists { key: key.clone() });
+        }
+        let running = journal.note(&journal::Change::Write(key, content)).map_err(failed)?;
+        match self.put(key, &mut temporary, precondition) {
+            Ok(changes) => {
+                changes.into_iter().for_each(Change::release);
+                Ok(())
+            }
+            Err(error) => {
+                running.undo().map_err(failed)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a file that is written its place.
+    fn put(
+        &self,
+        key: &Key,
+        temporary: &mut Temporary<'_>,
+        precondition: Precondition,
+    ) -> Result<Vec<Change<'_>>, Error> {
+        let (directory, target) = (directory_of(key.as_str()), self.absolute(key.as_str()));
+        let failed = |error| Error::from_io(key, error);
+        match precondition {
+            Precondition::None => self.place(directory, || temporary.rename(&target)).map_err(failed),
             Precondition::Absent => {
                 self.place(directory, || temporary.rename_exclusive(&target)).map_err(|error| match error {
                     error if error.kind() == io::ErrorKind::AlreadyExists => Error::Exists { key: key.clone() },
@@ -63,16 +118,15 @@ impl Volume {
                         Error::Unsupported { capability: "create a file only if there is none" }
                     }
                     error => failed(error),
-                })?
+                })
             }
-            _ => return Err(Error::Unsupported { capability: "write under this precondition" }),
-        };
-        drop(volatile);
-        if durable {
-            self.settle(directory).map_err(failed)?;
-            changes.into_iter().for_each(Change::release);
+            _ => Err(Error::Unsupported { capability: "write under this precondition" }),
         }
-        Ok(())
+    }
+
+    /// The journal, if it takes so much content.
+    pub(super) fn journal_for(&self, bytes: u64) -> Option<&Journal> {
+        self.journal.as_ref().filter(|journal| journal.takes(bytes))
     }
 
     /// Makes a directory and those above it, durably.
@@ -156,12 +210,22 @@ impl Volume {
 
     /// Makes durable what this process changed and did not sync yet, at `path` and in the directories above it.
     pub(super) fn settle(&self, path: &str) -> io::Result<()> {
-        if self.strict() {
-            for place in self.unsynced.along(path)? {
-                self.sync(&place)?;
+        if !self.syncs() {
+            return Ok(());
+        }
+        let places = self.unsynced.along(path)?;
+        match &self.journal {
+            None => places.iter().try_for_each(|place| self.sync(place)),
+            Some(_) if places.is_empty() => Ok(()),
+            Some(journal) => {
+                let marks: Vec<_> = places.iter().map(|place| (place, self.unsynced.mark(place))).collect();
+                journal.checkpoint()?;
+                for (place, mark) in marks {
+                    self.unsynced.cover(place, mark);
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Syncs a place, or, where it is gone, the directory that it is gone from.
@@ -214,8 +278,8 @@ impl Volume {
         Ok((Temporary { volume: self, path, there: true }, file))
     }
 
-    pub(super) fn strict(&self) -> bool {
-        self.mode == SyncMode::Strict
+    pub(super) fn syncs(&self) -> bool {
+        self.mode != SyncMode::Os
     }
 
     pub(super) fn absolute(&self, place: &str) -> PathBuf {

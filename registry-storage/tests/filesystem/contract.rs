@@ -9,6 +9,11 @@ async fn strict_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn group_keeps_it() {
+    keeps_it(SyncMode::Group).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn os_keeps_it() {
     keeps_it(SyncMode::Os).await;
 }

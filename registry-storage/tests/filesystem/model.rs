@@ -8,6 +8,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
+    fn answers_like_the_model_with_a_journal(program in programs(30)) {
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let storage = Filesystem::builder(directory.path()).durability(SyncMode::Group).open().unwrap();
+        runtime.block_on(check(Arc::new(storage), &program)).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
     fn answers_like_the_model(program in programs(30)) {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

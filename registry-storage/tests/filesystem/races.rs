@@ -34,7 +34,7 @@ async fn of_many_creators_exactly_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn no_write_fails_because_somebody_prunes() {
-    for mode in [SyncMode::Os, SyncMode::Strict] {
+    for mode in [SyncMode::Os, SyncMode::Strict, SyncMode::Group] {
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let storage = Filesystem::builder(directory.path()).durability(mode).open().unwrap();
         let done = Arc::new(AtomicBool::new(false));

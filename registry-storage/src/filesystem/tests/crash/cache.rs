@@ -199,6 +199,7 @@ impl File {
     fn contents(&self, orderly: bool) -> Vec<Content> {
         let (mut steps, mut content) = (vec![self.durable.clone()], self.durable.clone());
         for op in &self.since {
+            steps.extend(torn_over(op, &content, orderly));
             op.apply(&mut content);
             steps.push(content.clone());
         }
@@ -207,6 +208,30 @@ impl File {
         let last = steps.pop().into_iter();
         distinct(steps.into_iter().chain(torn).chain(last).map(Content::new))
     }
+}
+
+/// Ways in which a write over bytes that were there can be in part.
+fn torn_over(op: &Op, before: &[u8], orderly: bool) -> Vec<Vec<u8>> {
+    const BLOCK: usize = 512;
+    let Op::Write { node, offset, bytes } = op else { return Vec::new() };
+    let (begin, end) = (*offset, offset + bytes.len());
+    let mut cuts = vec![(begin / BLOCK + 1) * BLOCK, (end.max(1) - 1) / BLOCK * BLOCK];
+    cuts.retain(|at| (begin + 1..end.min(before.len())).contains(at));
+    cuts.dedup();
+    let mut ways = Vec::new();
+    for at in cuts {
+        let part = |from: usize, to: usize| {
+            let mut content = before.to_vec();
+            Op::Write { node: *node, offset: from, bytes: bytes[from - begin..to - begin].to_vec() }
+                .apply(&mut content);
+            content
+        };
+        ways.push(part(begin, at));
+        if !orderly {
+            ways.push(part(at, end));
+        }
+    }
+    ways
 }
 
 /// Ways in which blocks of what was added behind `old` can be missing.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 
+use super::super::super::SyncMode;
 use super::super::super::sys::Call;
 use super::mutants::{self, Mutant};
 use super::recorder::Judge;
@@ -41,7 +42,8 @@ impl Judge for Killed {
 fn die_at(call: usize, scenario: &Scenario, subject: &Subject, mutant: Option<Mutant>) -> Result<bool, String> {
     let directory = scratch();
     let killed = Arc::new(Killed { left: AtomicUsize::new(call) });
-    let mut session = Session::new(directory.path(), World::default(), mutant, Some(killed.clone()));
+    let mut session =
+        Session::new(directory.path(), World::default(), mutant, Some(killed.clone())).durability(scenario.mode);
     let mut steps = [Step::Reopen].into_iter().chain(scenario.steps.clone());
     let done = steps.all(|step| session.step(&step).is_ok());
 
@@ -56,7 +58,7 @@ fn die_at(call: usize, scenario: &Scenario, subject: &Subject, mutant: Option<Mu
 }
 
 fn die_at_each_call(scenario: &Scenario, mutant: Option<Mutant>) -> Result<usize, String> {
-    let subject = Subject::of(&[], &scenario.steps);
+    let subject = scenario.subject();
     for call in 0.. {
         if die_at(call, scenario, &subject, mutant).map_err(|wrong| format!("killed at call {call}: {wrong}"))? {
             return Ok(call);
@@ -69,6 +71,12 @@ fn die_at_each_call(scenario: &Scenario, mutant: Option<Mutant>) -> Result<usize
 fn what_a_process_left_when_it_was_killed_is_made_durable_by_the_next() {
     let calls = die_at_each_call(&scenarios::image_push(), None).unwrap();
     assert!(calls > 150, "{calls}");
+}
+
+#[test]
+fn what_a_killed_process_had_on_record_or_in_place_is_made_durable_by_the_next() {
+    let calls = die_at_each_call(&scenarios::image_push().durability(SyncMode::Group), None).unwrap();
+    assert!(calls > 100, "{calls}");
 }
 
 #[test]

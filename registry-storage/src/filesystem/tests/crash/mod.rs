@@ -20,8 +20,8 @@ mod states;
 mod workload;
 mod world;
 
+use super::super::SyncMode;
 use mutants::Mutant;
-use recovery::Subject;
 use run::{Run, Session, Survey, scratch};
 use scenarios::Scenario;
 use states::Effort;
@@ -35,14 +35,14 @@ const EFFORT: Effort = Effort { exhaustive: 256, samples: 56, near: true, seed: 
 fn record(scenario: &Scenario, mutant: Option<Mutant>) -> Run {
     let directory = scratch();
     let mut world = World::default();
-    let process = Process::start(directory.path(), None, 0).unwrap();
+    let process = Process::start(directory.path(), None, 0, scenario.mode).unwrap();
     for step in &scenario.setup {
         process.run(step).unwrap();
         world.begin(&step.losses());
         world.acknowledge(&step.effects(&world));
     }
     drop(process);
-    let mut session = Session::new(directory.path(), world, mutant, None);
+    let mut session = Session::new(directory.path(), world, mutant, None).durability(scenario.mode);
     for step in [Step::Reopen].iter().chain(&scenario.steps) {
         session.step(step).unwrap();
     }
@@ -52,7 +52,7 @@ fn record(scenario: &Scenario, mutant: Option<Mutant>) -> Run {
 /// Cuts the power at every moment of a scenario. Gives how many different states there were.
 fn survive(scenario: &Scenario, effort: Effort) -> usize {
     let run = record(scenario, None);
-    let subject = Subject::of(&scenario.setup, &scenario.steps);
+    let subject = scenario.subject();
     let mut survey = Survey::new(&subject, effort);
     if let Err(wrong) = survey.cut_everywhere(&run) {
         panic!("{}: {wrong}", scenario.name);
@@ -66,6 +66,20 @@ fn what_is_acknowledged_survives_a_power_cut_at_every_moment() {
     let states: usize = scenarios::all().iter().map(|scenario| survive(scenario, EFFORT)).sum();
     eprintln!("{states} states, seed {:#x}", EFFORT.seed);
     assert!(states >= 10_000, "{states}");
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn each_sync_of_a_journal_that_is_left_out_is_missed() {
+    let effort = Effort { exhaustive: 32, samples: 8, ..EFFORT };
+    for (mutant, scenario) in
+        mutants::IN_A_JOURNAL.into_iter().zip([scenarios::image_push(), scenarios::chunks(), scenarios::chunks()])
+    {
+        let scenario = scenario.durability(SyncMode::Group);
+        let subject = scenario.subject();
+        let outcome = Survey::quick(&subject, effort, 1).cut_everywhere(&record(&scenario, Some(mutant)));
+        assert!(outcome.is_err(), "{}, and nothing is lost", mutant.name);
+    }
 }
 
 #[test]
@@ -86,7 +100,7 @@ fn each_sync_that_is_left_out_beside_a_collector_is_missed() {
     for mutant in mutants::IN_A_COLLECTION {
         let besides = [scenarios::beside_a_run(14)];
         let is_missed = |scenario: Scenario| {
-            let subject = Subject::of(&scenario.setup, &scenario.steps);
+            let subject = scenario.subject();
             Survey::quick(&subject, effort, 1).cut_everywhere(&record(&scenario, Some(mutant))).is_err()
         };
         let found = scenarios::collections().into_iter().chain(besides).position(is_missed);
@@ -107,15 +121,26 @@ fn a_million_states_survive() {
         }
         let effort = Effort { exhaustive: 1024, samples: 512, near: true, seed };
         states += survive(&scenarios::mixed(seed), effort) + survive(&scenarios::beside_a_run(seed), effort);
+        states += survive(&scenarios::mixed(seed).durability(SyncMode::Group), effort);
         eprintln!("{states} states, SEED={seed}");
     }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation")]
+fn what_is_on_record_survives_a_power_cut_at_every_moment() {
+    let effort = Effort { exhaustive: 64, samples: 24, near: true, ..EFFORT };
+    let group = |scenario: Scenario| survive(&scenario.durability(SyncMode::Group), effort);
+    let states: usize = scenarios::all().into_iter().map(group).sum();
+    eprintln!("{states} states with a journal, seed {:#x}", EFFORT.seed);
+    assert!(states >= 3_000, "{states}");
 }
 
 #[test]
 fn each_sync_that_is_left_out_is_missed() {
     let effort = Effort { exhaustive: 32, samples: 8, ..EFFORT };
     let with = |scenario: Scenario, mutants: &[Mutant]| {
-        let subject = Subject::of(&scenario.setup, &scenario.steps);
+        let subject = scenario.subject();
         for mutant in mutants {
             let run = record(&scenario, Some(*mutant));
             let outcome = Survey::quick(&subject, effort, 1).cut_everywhere(&run);

@@ -48,6 +48,13 @@ pub(super) const IN_A_COLLECTION: [Mutant; 4] = [
     Mutant { name: "content that comes back is not synced", drops: is_blob_directory, ..SOUND },
 ];
 
+/// Those that small changes and large ones meet where there is a journal.
+pub(super) const IN_A_JOURNAL: [Mutant; 3] = [
+    Mutant { name: "records are not synced", drops: |at| at.contains("/_journal/"), ..SOUND },
+    Mutant { name: "a checkpoint syncs nothing", trusts_earlier: true, ..SOUND },
+    Mutant { name: "large content is not synced before it has its place", drops: is_upload, ..SOUND },
+];
+
 /// The hash of an upload vouches for bytes that may be lost.
 pub(super) const IN_CHUNKS: Mutant = Mutant { name: "chunks are not synced", drops: is_upload, ..SOUND };
 

@@ -9,10 +9,12 @@ use futures::TryStreamExt as _;
 use futures::executor::block_on;
 use registry_core::{Digest, Error, Reference, RepositoryName, Span, Tag, UploadId, layout};
 
+use super::super::super::SyncMode;
 use super::image::Image;
-use super::rules;
+use super::log::Log;
 use super::workload::{Process, Step, digest, frames};
 use super::world::{Fact, Findings, World};
+use super::{recorder, rules, states};
 
 /// What the steps of a client are about.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +30,13 @@ pub(super) struct Subject {
     /// Whether a collector takes away what has no tag, if there is one.
     collects: Option<bool>,
     manifests: Vec<Bytes>,
+    pub(super) mode: SyncMode,
 }
 
 impl Subject {
     /// Of what was there before, a client does nothing again.
-    pub(super) fn of(setup: &[Step], steps: &[Step]) -> Self {
-        let mut subject = Self::default();
+    pub(super) fn of(setup: &[Step], steps: &[Step], mode: SyncMode) -> Self {
+        let mut subject = Self { mode, ..Self::default() };
         let mut world = World::default();
         for step in setup.iter().chain(steps) {
             let effects = step.effects(&world);
@@ -188,8 +191,17 @@ pub(super) fn world_after(image: &Image, findings: &Findings) -> World {
 ///
 /// # Errors
 /// What went wrong.
-pub(super) fn recover(image: &Image, root: &Path, subject: &Subject) -> Result<Findings, String> {
-    let process = Process::start(root, None, u8::MAX)?;
+pub(super) fn recover(image: &Image, root: &Path, subject: &Subject, world: &World) -> Result<Findings, String> {
+    let process = Process::start(root, None, u8::MAX, subject.mode)?;
+    let recovered;
+    let image = if subject.mode == SyncMode::Strict {
+        image
+    } else {
+        let before = recorder::scan(root);
+        recovered = states::last(&Log { directories: before.directories.clone(), before, ops: Vec::new() });
+        rules::check(&recovered, world).map_err(|wrong| format!("when it was opened: {wrong}"))?;
+        &recovered
+    };
     let findings = ask(&process, subject)?;
     let mut world = world_after(image, &findings);
     resume(&process, image, subject)?;

@@ -6,7 +6,7 @@ use super::image::Image;
 use super::world::World;
 
 /// Whatever lies here may be torn: nobody reads it as an object.
-const ON_THE_WAY: [&str; 3] = ["/_tmp/", "/_uploads/", "/_gc/"];
+const ON_THE_WAY: [&str; 4] = ["/_tmp/", "/_uploads/", "/_gc/", "/_journal/"];
 
 /// What is visible is whole, a link has its bytes, a tag its manifest, and nothing else is left behind.
 ///

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use registry_core::{Digest, RepositoryName, Tag};
 
+use super::super::super::SyncMode;
+use super::recovery::Subject;
 use super::states::Random;
 use super::workload::{Step, digest};
 use super::world::Fact;
@@ -13,6 +15,19 @@ pub(super) struct Scenario {
     /// What was there long before.
     pub(super) setup: Vec<Step>,
     pub(super) steps: Vec<Step>,
+    pub(super) mode: SyncMode,
+}
+
+impl Scenario {
+    pub(super) fn durability(mut self, mode: SyncMode) -> Self {
+        self.mode = mode;
+        self.name = format!("{}, {mode:?}", self.name);
+        self
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        Subject::of(&self.setup, &self.steps, self.mode)
+    }
 }
 
 pub(super) fn repository(name: &str) -> RepositoryName {
@@ -222,5 +237,5 @@ pub(super) fn mixed(seed: u64) -> Scenario {
 }
 
 fn scenario(name: &str, setup: Vec<Step>, steps: Vec<Step>) -> Scenario {
-    Scenario { name: name.to_owned(), setup, steps }
+    Scenario { name: name.to_owned(), setup, steps, mode: SyncMode::Strict }
 }

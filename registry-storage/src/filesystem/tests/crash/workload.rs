@@ -15,7 +15,7 @@ use registry_core::{
 };
 
 use super::super::super::sys::{Interpose, Sys};
-use super::super::super::{Filesystem, ServingLock};
+use super::super::super::{Filesystem, ServingLock, SyncMode};
 use super::collect;
 use super::world::{Effect, Fact, World};
 
@@ -108,6 +108,9 @@ pub(super) fn digest(content: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, content)
 }
 
+/// So little that a few steps fill it.
+const SEGMENT_BYTES: usize = 8 * 1024;
+
 /// A registry that serves a directory.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -118,9 +121,16 @@ pub(super) struct Process {
 impl Process {
     /// # Errors
     /// If the directory cannot be opened and claimed.
-    pub(super) fn start(root: &Path, by: Option<Arc<dyn Interpose>>, generation: u8) -> Result<Self, String> {
+    pub(super) fn start(
+        root: &Path,
+        by: Option<Arc<dyn Interpose>>,
+        generation: u8,
+        mode: SyncMode,
+    ) -> Result<Self, String> {
         let sys = by.map_or_else(Sys::default, Sys::interposed);
         let builder = Filesystem::builder(root).blocking(Arc::new(InlineBlocking)).sys(sys);
+        // A power cut lies between a process and the next one of another hundred.
+        let builder = builder.durability(mode).journal(1 + generation / 100, SEGMENT_BYTES);
         let storage = builder.open().map_err(|error| format!("{error:?}"))?;
         let lock = storage.lock_for_serving().map_err(|error| format!("{error:?}"))?;
         let registry = Registry::builder(Arc::new(storage) as Arc<dyn Storage>)
