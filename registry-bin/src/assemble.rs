@@ -157,6 +157,7 @@ pub(crate) async fn filesystem<T: Send + 'static>(
 ) -> Result<T, AssembleError> {
     let mode = match durability {
         Durability::Strict => SyncMode::Strict,
+        Durability::Group => SyncMode::Group,
         Durability::Os => SyncMode::Os,
     };
     let builder = Filesystem::builder(root).durability(mode);

@@ -62,6 +62,8 @@ pub enum Durability {
     /// A power cut.
     #[default]
     Strict,
+    /// A power cut, with fewer waits for the disk; an upload under way may not survive it.
+    Group,
     /// The end of the process; after a power cut, what the operating system had written by then.
     Os,
 }
@@ -72,6 +74,7 @@ impl Durability {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "strict",
+            Self::Group => "group",
             Self::Os => "os",
         }
     }
@@ -197,31 +200,11 @@ const S3_TOO: &str = if cfg!(feature = "s3") { ", s3" } else { "" };
 fn filesystem(storage: &mut Section<'_>, defaults: StorageDefaults) -> Driver {
     let mut section = storage.section("filesystem");
     let root = section.text("rootdirectory").unwrap_or_else(|| defaults.root.to_owned()).into();
-    let durability = durability(&mut section);
+    let choices = [Durability::Strict, Durability::Group, Durability::Os].map(|mode| (mode.as_str(), mode));
+    let durability = section.choice("durability", &choices).unwrap_or_default();
     section.without_effect(&[("maxthreads", "work on the disk has a pool of bounded size")]);
     section.finish();
     Driver::Filesystem { root, durability }
-}
-
-fn durability(filesystem: &mut Section<'_>) -> Durability {
-    #[derive(Clone, Copy)]
-    enum Choice {
-        Built(Durability),
-        Group,
-    }
-    let choices = [
-        ("strict", Choice::Built(Durability::Strict)),
-        ("os", Choice::Built(Durability::Os)),
-        ("group", Choice::Group),
-    ];
-    match filesystem.choice("durability", &choices) {
-        Some(Choice::Built(durability)) => durability,
-        Some(Choice::Group) => {
-            filesystem.refuse("durability", "group is not available in this version; strict and os are");
-            Durability::Strict
-        }
-        None => Durability::Strict,
-    }
 }
 
 fn delete(storage: &mut Section<'_>) -> Option<bool> {

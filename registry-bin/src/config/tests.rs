@@ -53,6 +53,20 @@ fn without_a_document_the_variables_decide() {
 }
 
 #[test]
+fn each_durability_has_a_name() {
+    for durability in [Durability::Strict, Durability::Group, Durability::Os] {
+        let variables = [("REGISTRY_STORAGE_FILESYSTEM_DURABILITY", durability.as_str())];
+        let config = parse_with(None, &variables).unwrap().config;
+        let Driver::Filesystem { durability: read, .. } = config.storage.driver else { panic!("{config}") };
+        assert_eq!(read, durability);
+    }
+    assert_eq!(
+        ["strict", "group", "os"],
+        [Durability::Strict, Durability::Group, Durability::Os].map(Durability::as_str)
+    );
+}
+
+#[test]
 fn the_configuration_of_the_usual_image() {
     let document = "
 version: 0.1
@@ -164,7 +178,7 @@ fn everything_wrong_is_told_at_once() {
     let document = "
 version: 0.2
 log: {level: loud, formatter: xml}
-storage: {filesystem: {durability: group}, delete: {enabled: maybe}, maintenance: {uploadpurging: {age: 10}}}
+storage: {filesystem: {durability: some}, delete: {enabled: maybe}, maintenance: {uploadpurging: {age: 10}}}
 http: {addr: nowhere, net: udp, draintimeout: soon, relativeurls: [1], headers: {'a b': [c]}}
 auth: {htpasswd: {realm: x}}
 access: {rules: [{who: [group:x], repositories: [A], actions: [pul]}]}
@@ -177,7 +191,7 @@ tags: {maxtags: -1}
             "version: expected 0.1, found \"0.2\"",
             "log.level: expected one of error, warn, info, debug, found \"loud\"",
             "log.formatter: expected one of text, json, logstash, found \"xml\"",
-            "storage.filesystem.durability: group is not available in this version; strict and os are",
+            "storage.filesystem.durability: expected one of strict, group, os, found \"some\"",
             "storage.delete.enabled: expected true or false, found \"maybe\"",
             "storage.maintenance.uploadpurging.age: expected a duration such as 168h, 1h30m or 1.5s, found \"10\"",
             "http.net: expected one of tcp, unix, found \"udp\"",
