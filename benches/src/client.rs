@@ -27,6 +27,8 @@ pub enum Content<'a> {
     None,
     /// Bytes whose number the head tells.
     Whole(&'a [u8]),
+    /// The same, of this media type.
+    Typed(&'a str, &'a [u8]),
     /// What [`chunked`](crate::chunked) made.
     Chunked(&'a [u8]),
 }
@@ -87,6 +89,7 @@ impl Connection {
         let (framing, body) = match content {
             Content::None => ("Content-Length: 0".to_owned(), &[][..]),
             Content::Whole(body) => (format!("Content-Length: {}", body.len()), body),
+            Content::Typed(kind, body) => (format!("Content-Type: {kind}\r\nContent-Length: {}", body.len()), body),
             Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
         };
         let Self { host, authorization, .. } = self;
