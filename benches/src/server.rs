@@ -16,6 +16,7 @@ use registry_http::{RegistryService, ServeOptions, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 use tower::ServiceExt as _;
 
 use crate::{Connection, Layer, MEBIBYTE, Place};
@@ -69,8 +70,8 @@ impl Server {
     }
 
     /// Does something beside it, on the same threads.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(work);
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(work).abort_handle()
     }
 
     /// Connects to it.

@@ -27,7 +27,7 @@ use super::{complain, configuration};
 use crate::access_log::{AccessLog, AccessLogged};
 use crate::assemble::{self, Assembled, Doors};
 use crate::causes::with_causes;
-use crate::config::{Config, Driver, Parsed};
+use crate::config::{Config, Driver, Durability, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::descriptors::Room;
@@ -147,6 +147,9 @@ async fn run_server(
     if let Some(notifying) = notifying {
         notifying.finish().await;
     }
+    if let Some((folder, _)) = &folder {
+        schedule::checkpoint(folder).await;
+    }
     if access_log.is_some_and(|lines| !lines.finish()) {
         tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
@@ -170,6 +173,9 @@ fn by_the_clock(
     let (storage, claim) = (&config.storage, Claim::default());
     if storage.read_only {
         return Ok(claim);
+    }
+    if let (Some((folder, _)), Driver::Filesystem { durability: Durability::Group, .. }) = (folder, &storage.driver) {
+        background.spawn(schedule::checkpoints(folder.clone()));
     }
     if let Some(purging) = storage.upload_purging {
         background.spawn(schedule::purge_uploads(registry.clone(), purging));

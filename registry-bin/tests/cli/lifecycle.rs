@@ -41,6 +41,24 @@ fn either_signal_ends_it_in_good_order() {
     }
 }
 
+/// So that another program may take the folder.
+#[test]
+fn what_is_in_the_journal_is_in_its_place_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Program::in_folder(&folder)
+        .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
+        .env("REGISTRY_STORAGE_FILESYSTEM_DURABILITY", "group")
+        .serve();
+    Repository { server: &server, name: "lib/app" }.push(b"some bytes");
+    // Nothing else is put on record before it ends.
+    let segments = ["0", "1"].map(|name| folder.path().join("registry-data/docker/registry/v2/_journal").join(name));
+    let journal = || segments.each_ref().map(|segment| std::fs::read(segment).unwrap());
+    let before = journal();
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code(), Some(0), "{:?}", server.told);
+    assert!(before != journal(), "nothing tells that all of it is done");
+}
+
 #[test]
 fn a_request_that_is_on_its_way_is_finished() {
     let folder = tempfile::tempdir().unwrap();

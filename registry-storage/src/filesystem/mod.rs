@@ -2,7 +2,8 @@
 //!
 //! # What lies on disk
 //! The object with key `a/b` is the file `ROOT/a/b`, byte for byte; there is nothing else but
-//! `docker/registry/v2/_tmp/` (files on their way), `docker/registry/v2/_serving.lock` and `docker/registry/v2/_gc/lock`. Only regular files are
+//! `docker/registry/v2/_tmp/` (files on their way), `docker/registry/v2/_serving.lock`, `docker/registry/v2/_gc/lock`,
+//! and with [`SyncMode::Group`] `docker/registry/v2/_journal/`. Only regular files are
 //! objects: whatever else lies at a key reads as absent. Directories may be symbolic links, as long as all of the
 //! volume is on one filesystem, because objects come into place by `rename` and `link`. Permissions come from the
 //! umask of the process.
@@ -49,7 +50,7 @@ use bytes::Bytes;
 use registry_core::storage::{
     Capabilities, Deletion, Error, Key, Listing, Metadata, Object, StageMode, Staged, Storage, WriteOptions,
 };
-use registry_core::{Blocking, TokioBlocking};
+use registry_core::{Blocking, TokioBlocking, layout};
 
 use journal::Journal;
 pub use lock::{CollectingLock, LockError, ServingLock};
@@ -205,6 +206,25 @@ impl Filesystem {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.volume.root
+    }
+
+    /// Has all that was answered in its place on the disk, as it always is with [`SyncMode::Strict`].
+    ///
+    /// With [`SyncMode::Group`] a program that does not know the journal may take the volume only after this. And what
+    /// was answered since is done again after a power cut, even where another program has undone it meanwhile: so who
+    /// has other programs beside it calls this from time to time, which costs little where nothing was changed. With
+    /// [`SyncMode::Os`] it does nothing.
+    ///
+    /// Where it is cancelled it goes on to its end.
+    ///
+    /// # Errors
+    /// If the disk does not take it; what was answered stays on record.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        self.run(&layout::journal(), |volume, key| match &volume.journal {
+            Some(journal) => journal.catch_up().map_err(|error| Error::from_io(key, error)),
+            None => Ok(()),
+        })
+        .await
     }
 
     fn volume(&self) -> &Volume {

@@ -96,6 +96,9 @@ impl Told {
     }
 
     fn redo(&self, volume: &Volume) -> io::Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
         tracing::warn!(changes = self.changes.len(), "the power was cut: what the journal tells is done again");
         let mut outdated = BTreeSet::new();
         let mut seen = BTreeSet::new();

@@ -334,3 +334,22 @@ fn many_writers_share_syncs_and_all_of_them_are_on_record() {
     let again = read(&open(left.path(), 2), "a/same");
     assert!(again.is_none_or(|again| again == last));
 }
+
+#[test]
+fn what_was_in_its_place_at_a_checkpoint_is_not_done_again() {
+    let directory = scratch();
+    let (watch, storage) = watched(directory.path());
+    write(&storage, "a/link", "1");
+    watch.restart();
+    block_on(storage.checkpoint()).unwrap();
+    assert!(watch.changes().iter().any(|(call, _)| *call == Call::SyncFilesystem));
+    watch.restart();
+    block_on(storage.checkpoint()).unwrap();
+    assert_eq!(watch.changes(), [], "nothing was changed since");
+
+    // Another process deletes it, and then the power is cut.
+    delete(&open_as(directory.path(), SyncMode::Strict, 1, Sys::default()), "a/link");
+    write(&storage, "b/link", "2");
+    drop(storage);
+    assert_eq!(read(&open(directory.path(), 2), "a/link"), None);
+}
