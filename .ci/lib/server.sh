@@ -22,11 +22,13 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# server_config KIND STORAGE FOLDER ADDR: prints a configuration. STORAGE is filesystem or inmemory; REFERENCES=sparse in
-# the environment lets manifests name what is not there (only ours knows it), SERVER_TLS holds what stands in `http.tls`,
-# SERVER_LINES further lines,
-# SERVER_MAINTENANCE what stands in `storage.maintenance`.
+# server_config KIND STORAGE FOLDER ADDR: prints a configuration. STORAGE is filesystem, group (the same with a journal,
+# where it is ours) or inmemory; REFERENCES=sparse in the environment lets manifests name what is not there (only ours
+# knows it), SERVER_TLS holds what stands in `http.tls`, SERVER_LINES further lines, SERVER_MAINTENANCE what stands in
+# `storage.maintenance`.
 server_config() {
+    local durability=
+    [ "$1-$2" != ours-group ] || durability=', durability: group'
     cat <<CONFIG
 version: 0.1
 log: {level: ${LOG_LEVEL:-warn}, accesslog: {disabled: true}}
@@ -34,9 +36,9 @@ http: {addr: "$4", secret: a-secret-for-tests${SERVER_TLS:+, tls: {$SERVER_TLS\}
 CONFIG
     if [ -n "${SERVER_LINES:-}" ]; then printf '%s\n' "$SERVER_LINES"; fi
     case $2 in
-    filesystem)
-        printf 'storage: {filesystem: {rootdirectory: "%s"}, delete: {enabled: true}%s}\n' \
-            "$3" "${SERVER_MAINTENANCE:+, maintenance: {$SERVER_MAINTENANCE\}}"
+    filesystem | group)
+        printf 'storage: {filesystem: {rootdirectory: "%s"%s}, delete: {enabled: true}%s}\n' \
+            "$3" "$durability" "${SERVER_MAINTENANCE:+, maintenance: {$SERVER_MAINTENANCE\}}"
         ;;
     inmemory) printf 'storage: {inmemory: {}, delete: {enabled: true}}\n' ;;
     *) fail "no such storage: $2" ;;
