@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use registry_core::storage::Storage;
-use registry_core::{Registry, SystemClock};
+use registry_core::{PullTimes, Registry, SystemClock};
 use registry_http::{Listener, RequestBody, ServeOptions, ServiceBuilder, serve};
 use registry_storage::filesystem::{Filesystem, ServingLock};
 use tokio::runtime::Runtime;
@@ -140,20 +140,25 @@ async fn run_server(
     let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), &mut background)?;
     serve_until_told(listener, service, options, place, &mut signals).await;
     background.abort_all();
-    if let Some(pulls) = &pulls {
-        schedule::write_pulls(&registry, pulls).await;
-    }
+    write_last(&registry, pulls.as_deref(), folder.as_ref()).await;
     watching.abort();
     if let Some(notifying) = notifying {
         notifying.finish().await;
-    }
-    if let Some((folder, _)) = &folder {
-        schedule::checkpoint(folder).await;
     }
     if access_log.is_some_and(|lines| !lines.finish()) {
         tracing::warn!("the end of the access log is lost, because nobody reads it");
     }
     Ok(Claims { _serving: folder.map(|(_, lock)| lock), _collecting: claim })
+}
+
+/// Writes what is not written yet, when nothing is served any more.
+async fn write_last(registry: &Registry, pulls: Option<&PullTimes>, folder: Option<&(Filesystem, ServingLock)>) {
+    if let Some(pulls) = pulls {
+        schedule::write_pulls(registry, pulls).await;
+    }
+    if let Some((folder, _)) = folder {
+        schedule::checkpoint(folder).await;
+    }
 }
 
 /// What a server holds of its folder until nothing can be written there any more.
