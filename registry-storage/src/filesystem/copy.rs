@@ -31,7 +31,7 @@ impl Volume {
         self.settle(from.as_str())?;
         let target = self.absolute(to.as_str());
         let directory = directory_of(to.as_str());
-        let mut linked = self.place(directory, || self.link_if_there(&source, &target));
+        let mut linked = self.place(&self.unsynced, directory, || self.link_if_there(&source, &target));
         if linked.as_ref().is_err_and(sys::is_link_unsupported) {
             linked = self.copy_bytes(&source, directory, &target);
         }
@@ -59,7 +59,7 @@ impl Volume {
         if self.syncs() {
             self.sys.sync_data(&file, temporary.path())?;
         }
-        self.place(directory, || match temporary.rename_exclusive(target) {
+        self.place(&self.unsynced, directory, || match temporary.rename_exclusive(target) {
             Err(error) if sys::is_exclusive_rename_unsupported(&error) => {
                 if present(self.sys.metadata(target))?.is_some() {
                     return Err(io::ErrorKind::AlreadyExists.into());

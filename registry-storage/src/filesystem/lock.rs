@@ -97,7 +97,7 @@ impl Volume {
     fn lock(&self, key: &Key, path: &Path) -> io::Result<Option<File>> {
         for _ in 0..ATTEMPTS {
             let mut opened = None;
-            self.place(directory_of(key.as_str()), || {
+            self.place(&self.unsynced, directory_of(key.as_str()), || {
                 opened = Some(self.sys.open_writable(path, true)?);
                 Ok(())
             })?;

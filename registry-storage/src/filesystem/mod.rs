@@ -26,6 +26,7 @@
 //! [`publish`](registry_core::storage::Staged::publish) they are found under the key only; and
 //! [`copy`](Storage::copy) writes the bytes once more.
 
+mod cached;
 mod copy;
 mod journal;
 mod list;
@@ -127,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// Where files are accessed; tokio's blocking pool unless said otherwise.
+    /// Where files are accessed, unless the kernel can answer from memory; tokio's blocking pool unless said otherwise.
     pub fn blocking(mut self, blocking: Arc<dyn Blocking>) -> Self {
         self.blocking = blocking;
         self
@@ -262,15 +263,24 @@ impl Storage for Filesystem {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        self.run(key, |volume, key| volume.stat(key)).await
+        match self.volume.stat_cached(key) {
+            Some(found) => found,
+            None => self.run(key, |volume, key| volume.stat(key)).await,
+        }
     }
 
     async fn confirm(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        self.run(key, |volume, key| volume.confirm(key)).await
+        match self.volume.confirm_cached(key) {
+            Some(found) => found,
+            None => self.run(key, |volume, key| volume.confirm(key)).await,
+        }
     }
 
     async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
-        self.run(key, move |volume, key| volume.read(key, limit_bytes)).await
+        match self.volume.read_cached(key, limit_bytes) {
+            Some(found) => found,
+            None => self.run(key, move |volume, key| volume.read(key, limit_bytes)).await,
+        }
     }
 
     async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
@@ -295,6 +305,9 @@ impl Storage for Filesystem {
     }
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
+        if let Some(listing) = self.volume.list_cached(prefix) {
+            return listing;
+        }
         let after = after.map(str::to_owned);
         self.run(prefix, move |volume, prefix| {
             volume.list(prefix, after.as_deref(), limit).map_err(|error| Error::from_io(prefix, error))

@@ -59,6 +59,6 @@ pub(super) fn present<T>(looked_up: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn describe(found: &fs::Metadata) -> Metadata {
+pub(super) fn describe(found: &fs::Metadata) -> Metadata {
     Metadata { size: found.len(), modified: found.modified().ok() }
 }

@@ -6,7 +6,7 @@ use registry_core::storage::{Deletion, Error, Key};
 
 use super::journal::{self, Journal};
 use super::read::present;
-use super::unsynced::{Change, directory_of};
+use super::unsynced::{Change, Unsynced, directory_of};
 use super::volume::Volume;
 
 /// Directories that stay when they become empty, because programs that share the volume look for them.
@@ -50,13 +50,9 @@ impl Volume {
             return Ok(self.finish(directory, Vec::new()));
         }
         let running = journal.note(&journal::Change::Delete(key))?;
-        let change = self.unsynced.begin(directory);
-        match self.remove_file(key.as_str()) {
-            Ok(_) => change.release(),
-            Err(error) => {
-                running.undo()?;
-                return Err(error);
-            }
+        if let Err(error) = self.remove_file(key.as_str()) {
+            running.give_up()?;
+            return Err(error);
         }
         drop(running);
         self.prune_unless_kept(directory);
@@ -74,14 +70,10 @@ impl Volume {
         let noted = self.journal.as_ref().map(|journal| note_deletion(journal, prefix, directory));
         let running = noted.transpose().map_err(|error| Error::from_io(prefix, error))?;
         let mut stayed = Vec::new();
-        let change = self.unsynced.begin(directory);
-        self.remove_tree(prefix.as_str(), &mut stayed).map_err(|error| Error::from_io(prefix, error))?;
-        if let Some(running) = running {
-            change.release();
-            for (_, change) in stayed {
-                change.release();
-            }
-            drop(running);
+        let unsynced = if running.is_some() { &self.on_record } else { &self.unsynced };
+        let change = unsynced.begin(directory);
+        self.remove_tree(unsynced, prefix.as_str(), &mut stayed).map_err(|error| Error::from_io(prefix, error))?;
+        if running.is_some() {
             return Ok(Deletion::Acked);
         }
         // What lay in a directory that is gone is gone for good with it. A directory that stayed is synced by itself.
@@ -117,14 +109,19 @@ impl Volume {
     /// else wrote into them meanwhile.
     ///
     /// Depth is what the volume has: the layout's, and no more than keys have segments.
-    fn remove_tree<'a>(&'a self, place: &str, stayed: &mut Vec<(String, Change<'a>)>) -> io::Result<()> {
+    fn remove_tree<'a>(
+        &self,
+        unsynced: &'a Unsynced,
+        place: &str,
+        stayed: &mut Vec<(String, Change<'a>)>,
+    ) -> io::Result<()> {
         let Some(directory) = present(self.sys.list(&self.absolute(place)))? else { return Ok(()) };
-        let change = self.unsynced.begin(place);
+        let change = unsynced.begin(place);
         for found in directory {
             let Some(found) = present(found)? else { break };
             let Some(kind) = present(found.file_type())? else { continue };
             match found.file_name().to_str() {
-                Some(name) if kind.is_dir() => self.remove_tree(&format!("{place}/{name}"), stayed)?,
+                Some(name) if kind.is_dir() => self.remove_tree(unsynced, &format!("{place}/{name}"), stayed)?,
                 Some(name) => {
                     self.remove_file(&format!("{place}/{name}"))?;
                 }

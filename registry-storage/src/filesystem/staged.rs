@@ -16,7 +16,7 @@ use registry_core::{Blocking, Span};
 use super::journal::{self, Journal};
 use super::read::present;
 use super::sys;
-use super::unsynced::{Change, directory_of};
+use super::unsynced::{Change, Unsynced, directory_of};
 use super::volume::{ATTEMPTS, Volume};
 
 /// The staged bytes as the storage gives them out.
@@ -37,6 +37,8 @@ struct Shared {
     size: AtomicU64,
     key: Key,
     file: Arc<File>,
+    /// Whether to sync them means to wait for the disk.
+    syncs_staged: bool,
 }
 
 /// The number of the last call that ran.
@@ -76,7 +78,9 @@ impl StagedFile {
     pub(super) fn new(writer: Writer, blocking: Arc<dyn Blocking>) -> Self {
         let size = AtomicU64::new(writer.size);
         let (key, file) = (writer.key.clone(), Arc::clone(&writer.file));
-        Self { shared: Arc::new(Shared { writer: Mutex::new((writer, 0)), size, key, file }), blocking, calls: 0 }
+        let syncs_staged = writer.volume.syncs_staged();
+        let shared = Shared { writer: Mutex::new((writer, 0)), size, key, file, syncs_staged };
+        Self { shared: Arc::new(shared), blocking, calls: 0 }
     }
 
     async fn run<T: Send + 'static>(
@@ -87,11 +91,27 @@ impl StagedFile {
         let (shared, call) = (Arc::clone(&self.shared), self.calls);
         self.blocking.run(move || shared.run(call, work)).await?
     }
+
+    /// Does at once what never waits for the disk, unless a call that was given up is still at work.
+    fn run_at_once<T>(&mut self, work: impl FnOnce(&mut Writer) -> io::Result<T>) -> Option<Result<T, Error>> {
+        let mut writer = self.shared.writer.try_lock().ok()?;
+        self.calls += 1;
+        Some(self.shared.run_locked(&mut writer, self.calls, work))
+    }
 }
 
 impl Shared {
     fn run<T>(&self, call: u64, work: impl FnOnce(&mut Writer) -> io::Result<T>) -> Result<T, Error> {
-        let (writer, last) = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.run_locked(&mut writer, call, work)
+    }
+
+    fn run_locked<T>(
+        &self,
+        (writer, last): &mut (Writer, LastCall),
+        call: u64,
+        work: impl FnOnce(&mut Writer) -> io::Result<T>,
+    ) -> Result<T, Error> {
         if call < *last {
             return Err(Error::Busy { key: self.key.clone() });
         }
@@ -116,6 +136,11 @@ impl Staged for StagedFile {
     }
 
     async fn sync(&mut self) -> Result<(), Error> {
+        if !self.shared.syncs_staged
+            && let Some(done) = self.run_at_once(Writer::sync)
+        {
+            return done;
+        }
         self.run(Writer::sync).await
     }
 
@@ -141,6 +166,11 @@ impl Staged for StagedFile {
 }
 
 impl Volume {
+    /// Whether staged bytes outlive a power cut.
+    fn syncs_staged(&self) -> bool {
+        self.syncs() && self.journal.is_none()
+    }
+
     /// Opens and locks a file with staged bytes.
     pub(super) fn stage(self: &Arc<Self>, key: &Key, mode: StageMode) -> Result<Option<Writer>, Error> {
         let failed = |error| Error::from_io(key, error);
@@ -172,7 +202,7 @@ impl Volume {
             StageMode::Create => {
                 let mut opened = None;
                 // The changes are left unsynced: losing a fresh upload only costs work.
-                self.place(directory_of(key.as_str()), || {
+                self.place(&self.unsynced, directory_of(key.as_str()), || {
                     opened = Some(self.sys.open_writable(path, true)?);
                     Ok(())
                 })?;
@@ -194,7 +224,7 @@ impl Volume {
 
     /// Gives staged bytes the name of an object, durably.
     fn publish(&self, staged: &Path, size: u64, key: &Key) -> io::Result<()> {
-        let changes = self.name(staged, size, key)?;
+        let changes = self.name(&self.unsynced, staged, size, key)?;
         self.settle(key.as_str())?;
         changes.into_iter().for_each(Change::release);
         Ok(())
@@ -209,27 +239,22 @@ impl Volume {
             return self.settle(key.as_str());
         }
         let running = journal.note(&journal::Change::Write(key, content))?;
-        match self.name(staged, size, key) {
-            Ok(changes) => {
-                changes.into_iter().for_each(Change::release);
-                Ok(())
-            }
-            Err(error) => {
-                running.undo()?;
-                Err(error)
-            }
+        if let Err(error) = self.name(&self.on_record, staged, size, key) {
+            running.give_up()?;
+            return Err(error);
         }
+        Ok(())
     }
 
-    fn name(&self, staged: &Path, size: u64, key: &Key) -> io::Result<Vec<Change<'_>>> {
+    fn name<'a>(&self, unsynced: &'a Unsynced, staged: &Path, size: u64, key: &Key) -> io::Result<Vec<Change<'a>>> {
         let target = self.absolute(key.as_str());
         let directory = directory_of(key.as_str());
-        match self.place(directory, || self.sys.link(staged, &target)) {
+        match self.place(unsynced, directory, || self.sys.link(staged, &target)) {
             Ok(changes) => Ok(changes),
             // Kept, whoever wrote it; or published before, on a volume where that takes the first name away.
             Err(_) if self.has_size(&target, size)? => Ok(Vec::new()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists || sys::is_link_unsupported(&error) => {
-                self.replace(staged, directory, &target)
+                self.replace(unsynced, staged, directory, &target)
             }
             Err(error) => Err(error),
         }
@@ -237,10 +262,18 @@ impl Volume {
 
     /// Puts staged bytes in the place of an object, which another program may have written only in part. Where
     /// they cannot have two names, they lose the first.
-    fn replace(&self, staged: &Path, directory: &str, target: &Path) -> io::Result<Vec<Change<'_>>> {
+    fn replace<'a>(
+        &self,
+        unsynced: &'a Unsynced,
+        staged: &Path,
+        directory: &str,
+        target: &Path,
+    ) -> io::Result<Vec<Change<'a>>> {
         match self.name_temporary(|path| self.sys.link(staged, path)) {
-            Ok((mut temporary, ())) => self.place(directory, || temporary.rename(target)),
-            Err(error) if sys::is_link_unsupported(&error) => self.place(directory, || self.sys.rename(staged, target)),
+            Ok((mut temporary, ())) => self.place(unsynced, directory, || temporary.rename(target)),
+            Err(error) if sys::is_link_unsupported(&error) => {
+                self.place(unsynced, directory, || self.sys.rename(staged, target))
+            }
             Err(error) => Err(error),
         }
     }
@@ -288,7 +321,7 @@ impl Writer {
     /// Makes the bytes durable, and the name by which they are found again. With a journal they may be lost, and are not
     /// found again then.
     fn sync(&mut self) -> io::Result<()> {
-        if self.volume.journal.is_some() {
+        if !self.volume.syncs_staged() {
             return self.readable().map(drop);
         }
         self.sync_data()?;

@@ -34,6 +34,15 @@ pub(super) enum Call {
     Lock,
 }
 
+/// What a cached lookup is to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// What has the name, to be described and not to be read.
+    Name,
+    /// A file to read.
+    Content,
+}
+
 /// What a call has done that a power cut may undo, or can undo no more.
 #[derive(Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "only tests stand around the calls"))]
@@ -110,6 +119,29 @@ impl Sys {
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
         self.before(Call::Open, path)?;
         nonblocking().read(true).open(path)
+    }
+
+    /// Opens what lies there if the kernel can do so without waiting for the disk. Any error but absence means that the
+    /// ordinary way is to be taken; it always is by those who watch the calls.
+    pub(super) fn open_cached(&self, path: &Path, target: Target) -> io::Result<File> {
+        if self.interposed.is_some() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, Mode, ResolveFlags, openat2};
+            let flags = match target {
+                Target::Name => OFlags::PATH,
+                Target::Content => OFlags::RDONLY | OFlags::NONBLOCK,
+            };
+            let opened = openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)?;
+            Ok(opened.into())
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (path, target);
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 
     /// Makes a file that was not there, for writing.
@@ -294,6 +326,20 @@ impl Sys {
     pub(super) fn unlock(&self, file: &File, path: &Path) -> io::Result<()> {
         self.before(Call::Lock, path)?;
         Ok(retry_on_intr(|| rustix::fs::flock(file, FlockOperation::Unlock))?)
+    }
+}
+
+/// Reads the beginning of a file, as far as it is in memory.
+pub(super) fn read_cached(file: &File, content: &mut [u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        Ok(preadv2(file, &mut [io::IoSliceMut::new(content)], 0, ReadWriteFlags::NOWAIT)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, content);
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Volume {
     pub(super) mode: SyncMode,
     pub(super) sys: Sys,
     pub(super) unsynced: Unsynced,
+    /// Stands for it where changes are on record, which vouches for them before they are made.
+    pub(super) on_record: Unsynced,
     /// Makes small changes durable, with [`SyncMode::Group`].
     pub(super) journal: Option<Journal>,
     pub(super) temporary: String,
@@ -43,6 +45,7 @@ impl Volume {
             mode,
             sys,
             unsynced: Unsynced::new(mode != SyncMode::Os),
+            on_record: Unsynced::new(false),
             journal: None,
             temporary: layout::temporary().to_string(),
             prefix: format!("{:032x}", u128::from_be_bytes(random)),
@@ -61,7 +64,7 @@ impl Volume {
         // Its bytes are not on disk: who confirms the object has to put them there.
         let volatile = (!durable).then(|| self.unsynced.begin(key.as_str()));
         let directory = directory_of(key.as_str());
-        let changes = self.put(key, &mut temporary, options.precondition)?;
+        let changes = self.put(&self.unsynced, key, &mut temporary, options.precondition)?;
         drop(volatile);
         if durable {
             self.settle(directory).map_err(failed)?;
@@ -88,31 +91,27 @@ impl Volume {
             return Err(Error::Exists { key: key.clone() });
         }
         let running = journal.note(&journal::Change::Write(key, content)).map_err(failed)?;
-        match self.put(key, &mut temporary, precondition) {
-            Ok(changes) => {
-                changes.into_iter().for_each(Change::release);
-                Ok(())
-            }
-            Err(error) => {
-                running.undo().map_err(failed)?;
-                Err(error)
-            }
+        if let Err(error) = self.put(&self.on_record, key, &mut temporary, precondition) {
+            running.give_up().map_err(failed)?;
+            return Err(error);
         }
+        Ok(())
     }
 
     /// Gives a file that is written its place.
-    fn put(
+    fn put<'a>(
         &self,
+        unsynced: &'a Unsynced,
         key: &Key,
         temporary: &mut Temporary<'_>,
         precondition: Precondition,
-    ) -> Result<Vec<Change<'_>>, Error> {
+    ) -> Result<Vec<Change<'a>>, Error> {
         let (directory, target) = (directory_of(key.as_str()), self.absolute(key.as_str()));
         let failed = |error| Error::from_io(key, error);
         match precondition {
-            Precondition::None => self.place(directory, || temporary.rename(&target)).map_err(failed),
+            Precondition::None => self.place(unsynced, directory, || temporary.rename(&target)).map_err(failed),
             Precondition::Absent => {
-                self.place(directory, || temporary.rename_exclusive(&target)).map_err(|error| match error {
+                self.place(unsynced, directory, || temporary.rename_exclusive(&target)).map_err(|error| match error {
                     error if error.kind() == io::ErrorKind::AlreadyExists => Error::Exists { key: key.clone() },
                     error if sys::is_exclusive_rename_unsupported(&error) => {
                         Error::Unsupported { capability: "create a file only if there is none" }
@@ -141,7 +140,9 @@ impl Volume {
                     return Ok(());
                 }
                 Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_directories(place, &mut changes)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.make_directories(&self.unsynced, place, &mut changes)?
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -150,15 +151,17 @@ impl Volume {
 
     /// Makes an entry of `directory` by `make`, and the directory where it is missing or is pruned meanwhile.
     ///
-    /// The changes are to be released after [`settle`](Self::settle), or dropped to leave them unsynced.
-    pub(super) fn place(
+    /// The changes, which are announced to `unsynced`, are to be released after [`settle`](Self::settle), or dropped to
+    /// leave them unsynced.
+    pub(super) fn place<'a>(
         &self,
+        unsynced: &'a Unsynced,
         directory: &str,
         mut make: impl FnMut() -> io::Result<()>,
-    ) -> io::Result<Vec<Change<'_>>> {
+    ) -> io::Result<Vec<Change<'a>>> {
         let mut changes = Vec::new();
         for _ in 0..ATTEMPTS {
-            let change = self.unsynced.begin(directory);
+            let change = unsynced.begin(directory);
             match make() {
                 Ok(()) => {
                     changes.push(change);
@@ -166,7 +169,7 @@ impl Volume {
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     change.release();
-                    self.make_directories(directory, &mut changes)?;
+                    self.make_directories(unsynced, directory, &mut changes)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     change.release();
@@ -180,7 +183,12 @@ impl Volume {
     }
 
     /// Makes a directory and what is missing above it. It may be pruned before this returns.
-    fn make_directories<'a>(&'a self, directory: &str, changes: &mut Vec<Change<'a>>) -> io::Result<()> {
+    fn make_directories<'a>(
+        &self,
+        unsynced: &'a Unsynced,
+        directory: &str,
+        changes: &mut Vec<Change<'a>>,
+    ) -> io::Result<()> {
         let mut missing = vec![directory];
         for _ in 0..ATTEMPTS {
             let Some(&place) = missing.last() else { return Ok(()) };
@@ -188,7 +196,7 @@ impl Volume {
                 // The root is made once, when the storage is opened: where it vanished, a disk may have.
                 break;
             }
-            let change = self.unsynced.begin(directory_of(place));
+            let change = unsynced.begin(directory_of(place));
             match self.sys.make_directory(&self.absolute(place)) {
                 Ok(()) => {
                     changes.push(change);
@@ -270,7 +278,7 @@ impl Volume {
         let file = match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Nothing below it has to be durable, so the changes are left for who needs them.
-                self.make_directories(&self.temporary, &mut Vec::new())?;
+                self.make_directories(&self.unsynced, &self.temporary, &mut Vec::new())?;
                 make(&path)?
             }
             done => done?,

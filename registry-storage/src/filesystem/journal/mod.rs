@@ -95,7 +95,6 @@ pub(super) enum Change<'a> {
 pub(super) struct Running<'a> {
     journal: &'a Journal,
     segment: usize,
-    sequence: Sequence,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +130,8 @@ impl Journal {
     pub(super) fn mention(&self, change: &Change<'_>) -> io::Result<Running<'_>> {
         let record = change.record();
         let mut state = self.room_for(&record)?;
-        let sequence = self.push(&mut state, &record);
-        Ok(self.run(&mut state, sequence))
+        self.push(&mut state, &record);
+        Ok(self.run(&mut state))
     }
 
     /// The same for staged bytes that are about to change: they may be lost. One record speaks for all uploads of a
@@ -155,17 +154,17 @@ impl Journal {
     }
 
     fn run_when_durable<'a>(&'a self, mut state: MutexGuard<'a, State>, sequence: Sequence) -> io::Result<Running<'a>> {
-        let running = self.run(&mut state, sequence);
+        let running = self.run(&mut state);
         drop(self.wait_until_durable(state, sequence)?);
         Ok(running)
     }
 
     /// What a record allows belongs to the active segment, also where the record is older.
-    fn run(&self, state: &mut State, sequence: Sequence) -> Running<'_> {
+    fn run(&self, state: &mut State) -> Running<'_> {
         let segment = state.active;
         state.running[segment] += 1;
         state.has_changes = true;
-        Running { journal: self, segment, sequence }
+        Running { journal: self, segment }
     }
 
     /// Whether so much content can have a record.
@@ -321,17 +320,16 @@ impl Journal {
 }
 
 impl Running<'_> {
-    /// The change could not be made, or only in part: nobody is to do it again.
+    /// The change could not be made, or only in part: nobody is to do it again. Until now the record vouched for whatever part
+    /// others have seen; from now on the disk does.
     ///
     /// # Errors
-    /// If that cannot be put on record.
-    pub(super) fn undo(self) -> io::Result<()> {
-        let (journal, record) = (self.journal, Record::Undo(self.sequence));
-        // A checkpoint that makes room for the record waits for this one.
+    /// If that cannot be known.
+    pub(super) fn give_up(self) -> io::Result<()> {
+        let journal = self.journal;
+        // A checkpoint waits for this one.
         drop(self);
-        let mut state = journal.room_for(&record)?;
-        let sequence = journal.push(&mut state, &record);
-        journal.wait_until_durable(state, sequence).map(drop)
+        journal.checkpoint()
     }
 }
 

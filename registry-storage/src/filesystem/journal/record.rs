@@ -36,8 +36,6 @@ pub(super) enum Record {
     DeleteAll(Key),
     /// The bytes that are staged here may be lost; of the uploads of a repository, if it is their directory.
     Stage(Key),
-    /// A record was not acted on.
-    Undo(Sequence),
     /// Everything up to this record is on the disk in its place.
     Checkpoint(Sequence),
 }
@@ -70,7 +68,7 @@ impl Record {
             Self::Begin(boot) => 1 + boot.len(),
             Self::Write { key, content } => 1 + 4 + key.as_str().len() + content.len(),
             Self::Delete(key) | Self::DeleteAll(key) | Self::Stage(key) => 1 + key.as_str().len(),
-            Self::Undo(_) | Self::Checkpoint(_) => 1 + 8,
+            Self::Checkpoint(_) => 1 + 8,
         }
     }
 
@@ -91,8 +89,10 @@ impl Record {
             Self::Delete(key) => with_key(&mut payload, 2, key),
             Self::DeleteAll(key) => with_key(&mut payload, 3, key),
             Self::Stage(key) => with_key(&mut payload, 4, key),
-            Self::Undo(sequence) => with_sequence(&mut payload, 5, *sequence),
-            Self::Checkpoint(sequence) => with_sequence(&mut payload, 6, *sequence),
+            Self::Checkpoint(sequence) => {
+                payload.push(5);
+                payload.extend_from_slice(&sequence.to_le_bytes());
+            }
         }
         payload
     }
@@ -100,7 +100,6 @@ impl Record {
     fn parse(payload: &[u8]) -> Option<Self> {
         let (kind, rest) = payload.split_first()?;
         let key = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<Key>().ok();
-        let sequence = || rest.try_into().ok().map(Sequence::from_le_bytes);
         match kind {
             0 => rest.try_into().ok().map(Self::Begin),
             1 => {
@@ -111,8 +110,7 @@ impl Record {
             2 => key(rest).map(Self::Delete),
             3 => key(rest).map(Self::DeleteAll),
             4 => key(rest).map(Self::Stage),
-            5 => sequence().map(Self::Undo),
-            6 => sequence().map(Self::Checkpoint),
+            5 => rest.try_into().ok().map(|sequence| Self::Checkpoint(Sequence::from_le_bytes(sequence))),
             _ => None,
         }
     }
@@ -121,11 +119,6 @@ impl Record {
 fn with_key(payload: &mut Vec<u8>, kind: u8, key: &Key) {
     payload.push(kind);
     payload.extend_from_slice(key.as_str().as_bytes());
-}
-
-fn with_sequence(payload: &mut Vec<u8>, kind: u8, sequence: Sequence) {
-    payload.push(kind);
-    payload.extend_from_slice(&sequence.to_le_bytes());
 }
 
 fn checksum(life: Life, sequence: Sequence, time: Time, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -184,7 +177,6 @@ mod tests {
             Record::Delete(key("a/b")),
             Record::DeleteAll(key("a")),
             Record::Stage(key("d/e/f")),
-            Record::Undo(3),
             Record::Checkpoint(5),
         ]
     }

@@ -10,7 +10,7 @@ use registry_core::{Random as _, SystemRandom, layout};
 use super::super::read::present;
 use super::super::sys::Sys;
 use super::super::volume::Volume;
-use super::record::{Boot, Entry, Life, Record, Sequence, Time, records};
+use super::record::{Boot, Entry, Life, Record, Time, records};
 use super::{Journal, Segment, State, Turns, milliseconds};
 
 /// The journal that an opening finds.
@@ -81,17 +81,15 @@ impl Told {
             segments.iter().filter(|(of, _)| *of == life).flat_map(|(_, records)| records.iter()).collect();
         all.sort_by_key(|entry| entry.sequence);
         let mut told = Self { ended: all.last().map_or(0, |entry| entry.time), ..Self::default() };
-        let (mut done, mut undone) = (0, BTreeSet::<Sequence>::new());
+        let mut done = 0;
         for entry in &all {
             match entry.record {
                 Record::Begin(boot) => told.boot = Some(boot),
-                Record::Undo(of) => _ = undone.insert(of),
                 Record::Checkpoint(of) => done = of.max(done),
                 _ => {}
             }
         }
-        let is_open = |entry: &&&Entry| entry.sequence > done && !undone.contains(&entry.sequence);
-        told.changes = all.iter().filter(is_open).map(|entry| entry.record.clone()).collect();
+        told.changes = all.iter().filter(|entry| entry.sequence > done).map(|entry| entry.record.clone()).collect();
         told
     }
 
@@ -132,7 +130,7 @@ fn redo(volume: &Volume, change: &Record) -> io::Result<()> {
         Record::Delete(key) => _ = volume.delete(key).map_err(io::Error::other)?,
         Record::DeleteAll(prefix) => _ = volume.delete_all(prefix).map_err(io::Error::other)?,
         Record::Stage(scope) => lose_staged(volume, scope)?,
-        Record::Begin(_) | Record::Undo(_) | Record::Checkpoint(_) => {}
+        Record::Begin(_) | Record::Checkpoint(_) => {}
     }
     Ok(())
 }

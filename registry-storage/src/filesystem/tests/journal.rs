@@ -260,13 +260,20 @@ fn a_change_that_fails_is_not_done_again() {
     let directory = scratch();
     let (watch, storage) = watched(directory.path());
     write(&storage, "a/tag", "old");
+    let syncs = |watch: &Watch| watch.changes().iter().filter(|(call, _)| *call == Call::SyncFilesystem).count();
     watch.fail(Call::Rename, "a/tag", Errno::IO, 1);
     block_on(storage.write(&key("a/tag"), "new".into(), WriteOptions::default())).unwrap_err();
+    assert_eq!(syncs(&watch), 1, "from now on the disk vouches for what others may have seen");
     watch.fail(Call::Unlink, "a/tag", Errno::IO, 1);
     block_on(storage.delete(&key("a/tag"))).unwrap_err();
-    drop(storage);
-    let left = only_the_journal_of(directory.path());
-    assert_eq!(read(&open(left.path(), 2), "a/tag").as_deref(), Some("old"));
+    watch.fail(Call::Link, BLOB, Errno::IO, 1);
+    let mut staged = block_on(storage.stage(&key(UPLOAD), StageMode::Create)).unwrap().unwrap();
+    block_on(staged.append(vec!["content".into()])).unwrap();
+    block_on(staged.publish(&key(BLOB))).unwrap_err();
+    assert_eq!(syncs(&watch), 3);
+    drop((staged, storage));
+    let storage = open(directory.path(), 2);
+    assert_eq!((read(&storage, "a/tag").as_deref(), read(&storage, BLOB)), (Some("old"), None));
 }
 
 #[test]
