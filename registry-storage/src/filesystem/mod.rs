@@ -187,8 +187,8 @@ impl Builder {
     }
 }
 
-/// Room for some thousands of small changes.
-const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// Room for some thousands of small changes: turning over costs a sync of the whole filesystem, during which others wait.
+const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 
 impl Filesystem {
     /// Says how to open a storage in the directory `root`.
