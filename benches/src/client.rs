@@ -1,11 +1,14 @@
 //! A client of HTTP/1.1 that does as little as it can.
 
-use std::io::{self, Read, Write as _};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use registry_core::Digest;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -13,12 +16,17 @@ const READ_BYTES: usize = 256 * 1024;
 /// A connection that is kept for one request after another.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
+    socket: Box<dyn Stream>,
     host: SocketAddr,
-    /// A further line of the head, or nothing.
-    authorization: String,
+    /// Further lines of the head.
+    headers: String,
     buffer: Vec<u8>,
 }
+
+/// What requests go through.
+trait Stream: Read + Write + fmt::Debug + Send {}
+
+impl<S: Read + Write + fmt::Debug + Send> Stream for S {}
 
 /// The body of a request.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +58,33 @@ impl Connection {
     /// # Errors
     /// What the operating system says.
     pub fn open(host: SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect(host)?;
-        socket.set_nodelay(true)?;
-        Ok(Self { socket, host, authorization: String::new(), buffer: vec![0; READ_BYTES] })
+        Ok(Self::over(Box::new(connect(host)?), host))
+    }
+
+    /// Connects over TLS, to a server whose certificate is of its address.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open_tls(host: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Self> {
+        let client = ClientConnection::new(config, host.ip().into()).map_err(io::Error::other)?;
+        Ok(Self::over(Box::new(StreamOwned::new(client, connect(host)?)), host))
+    }
+
+    fn over(socket: Box<dyn Stream>, host: SocketAddr) -> Self {
+        Self { socket, host, headers: String::new(), buffer: vec![0; READ_BYTES] }
     }
 
     /// Sends this user and password with every request from now on.
     #[must_use]
     pub fn logged_in(self, user: &str, password: &str) -> Self {
         let encoded = STANDARD.encode(format!("{user}:{password}"));
-        Self { authorization: format!("Authorization: Basic {encoded}\r\n"), ..self }
+        Self { headers: format!("{}Authorization: Basic {encoded}\r\n", self.headers), ..self }
+    }
+
+    /// Says with every request from now on that answers of this media type are taken.
+    #[must_use]
+    pub fn accepting(self, media_type: &str) -> Self {
+        Self { headers: format!("{}Accept: {media_type}\r\n", self.headers), ..self }
     }
 
     /// Sends a request; gives the status of its answer, whatever it is.
@@ -92,10 +117,11 @@ impl Connection {
             Content::Typed(kind, body) => (format!("Content-Type: {kind}\r\nContent-Length: {}", body.len()), body),
             Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
         };
-        let Self { host, authorization, .. } = self;
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}{framing}\r\n\r\n");
+        let Self { host, headers, .. } = self;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}{framing}\r\n\r\n");
         self.socket.write_all(head.as_bytes())?;
-        self.socket.write_all(body)
+        self.socket.write_all(body)?;
+        self.socket.flush()
     }
 
     /// Pushes a blob as docker does, in three requests; `encoded` is what [`chunked`](crate::chunked) made of it.
@@ -131,6 +157,12 @@ impl Connection {
         }
         Ok(answer)
     }
+}
+
+fn connect(host: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(host)?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 /// Reads `bytes` bytes and drops them.

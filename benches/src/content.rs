@@ -25,6 +25,12 @@ impl Layer {
             content.extend_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
         }
         content.truncate(bytes);
+        Self::of(content)
+    }
+
+    /// These bytes.
+    #[must_use]
+    pub fn of(content: Vec<u8>) -> Self {
         Self { digest: Digest::of(Algorithm::Sha256, &content), content }
     }
 }

@@ -141,7 +141,7 @@ impl Volume {
                 }
                 Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.make_directories(&self.unsynced, place, &mut changes)?
+                    self.make_directories(&self.unsynced, place, &mut changes)?;
                 }
                 Err(error) => return Err(error),
             }
