@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use registry_core::Blocking;
 use registry_core::storage::{Error, FileSpan};
@@ -25,8 +27,8 @@ pub(crate) struct FileFrames {
     position: u64,
     end: u64,
     next: Next,
-    /// Frames are cut off here; once they are sent, their memory is used again.
-    buffer: BytesMut,
+    #[cfg(target_os = "linux")]
+    spare: Arc<Spare>,
     reads_inline: bool,
     inline_frames: u8,
 }
@@ -52,7 +54,8 @@ impl FileFrames {
             end: file.span().end(),
             file,
             next: Next::Unread,
-            buffer: BytesMut::new(),
+            #[cfg(target_os = "linux")]
+            spare: Arc::default(),
             reads_inline: cfg!(target_os = "linux"),
             inline_frames: 0,
         }
@@ -124,12 +127,14 @@ impl FileFrames {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        self.buffer.clear();
-        self.buffer.resize(length, 0);
-        let mut target = [io::IoSliceMut::new(&mut self.buffer)];
+        let mut frame = Spare::frame(&self.spare, length);
+        let mut target = [io::IoSliceMut::new(&mut frame.memory[..length])];
         match preadv2(&**self.file.file(), &mut target, self.position, ReadWriteFlags::NOWAIT) {
             Ok(0) => Err(self.error(io::ErrorKind::UnexpectedEof.into())),
-            Ok(read) => Ok(Some(self.buffer.split_to(read).freeze())),
+            Ok(read) => {
+                frame.length = read;
+                Ok(Some(Bytes::from_owner(frame)))
+            }
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 self.reads_inline = false;
@@ -146,6 +151,47 @@ impl FileFrames {
 
     fn error(&self, error: io::Error) -> Error {
         Error::from_io(self.file.key(), error)
+    }
+}
+
+/// Memory of a frame that was sent, for the next one: it is neither allocated nor cleared for each.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Default)]
+struct Spare(Mutex<Option<Box<[u8]>>>);
+
+/// The bytes of a frame, and where their memory goes when it is sent.
+#[cfg(target_os = "linux")]
+struct Frame {
+    memory: Box<[u8]>,
+    length: usize,
+    spare: Arc<Spare>,
+}
+
+#[cfg(target_os = "linux")]
+impl Spare {
+    fn slot(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that has room for so many bytes, and none yet.
+    fn frame(spare: &Arc<Self>, bytes: usize) -> Frame {
+        let memory = spare.slot().take().filter(|memory| memory.len() >= bytes);
+        let memory = memory.unwrap_or_else(|| vec![0; bytes].into_boxed_slice());
+        Frame { memory, length: 0, spare: Arc::clone(spare) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory[..self.length]
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Frame {
+    fn drop(&mut self) {
+        *self.spare.slot() = Some(std::mem::take(&mut self.memory));
     }
 }
 
@@ -200,6 +246,28 @@ mod tests {
                 assert_eq!(collect(frames).await.unwrap(), wanted);
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn memory_is_used_again_when_its_frame_is_sent_and_not_before() {
+        let content = content();
+        let mut frames = frames(SIZE, Span::whole(SIZE), Arc::new(InlineBlocking)).await;
+        let mut next = async || std::future::poll_fn(|cx| frames.poll_next(cx)).await.unwrap();
+        let first = next().await;
+        let second = next().await;
+        let (begin, half) = (first.as_ptr(), usize::try_from(FRAME_BYTES).unwrap());
+        assert_ne!(begin, second.as_ptr());
+        // A part of it is still on its way.
+        let rest = first.slice(10..);
+        drop((first, second));
+        let third = next().await;
+        assert_ne!(begin, third.as_ptr());
+        assert_eq!(rest, content[10..half]);
+        drop((third, rest));
+        let last = next().await;
+        assert_eq!(begin, last.as_ptr());
+        assert_eq!(last, content[3 * half..]);
     }
 
     #[tokio::test]
