@@ -63,7 +63,7 @@ impl Report {
         for measured in &self.0 {
             let mut name = measured.row;
             for best in &measured.best {
-                let share = measured.share(best).map(|share| format!("{share:.2}")).unwrap_or_default();
+                let share = measured.share(best).map(in_short).unwrap_or_default();
                 let rate = best.rate.map(|rate| format!("{} {}", digits(rate), measured.unit.rate_name()));
                 let (peer, cost, unit) = (best.peer.name(), digits(best.cost), measured.unit.name());
                 let rate = rate.unwrap_or_default();
@@ -104,6 +104,11 @@ impl Measured {
         let theirs = self.best.iter().find(|other| other.peer == Peer::Distribution)?;
         (best.peer != Peer::Distribution).then(|| best.cost / theirs.cost)
     }
+}
+
+/// Two digits behind the point, unless that is nothing.
+fn in_short(share: f64) -> String {
+    if share < 0.01 { format!("{share:.4}") } else { format!("{share:.2}") }
 }
 
 /// Three digits that count.
