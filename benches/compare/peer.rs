@@ -187,11 +187,13 @@ fn nginx(program: &Path, setting: &Setting<'_>, location: &str) -> io::Result<Co
     } else {
         ("", String::new())
     };
+    // As root it would look for the blob as somebody else, who may not.
+    let user = if rustix::process::getuid().is_root() { "user root; " } else { "" };
     let config = setting.folder.join("nginx.conf");
     std::fs::write(
         &config,
         format!(
-            "daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.log error;\n\
+            "{user}daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.log error;\n\
              events {{ worker_connections 1024; }}\n\
              http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; client_max_body_size 0;\n  \
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n  \
