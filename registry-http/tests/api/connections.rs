@@ -29,7 +29,19 @@ async fn start(options: ServeOptions) -> Server {
 }
 
 async fn start_with(service: RegistryService, options: ServeOptions) -> Server {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    start_on(TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), service, options)
+}
+
+/// A server that sends little ahead: the kernel gives its connections a buffer as large as an answer otherwise, if they
+/// were quick before.
+fn start_narrow(service: RegistryService) -> Server {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(64 * 1024).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    start_on(socket.listen(128).unwrap(), service, ServeOptions::default())
+}
+
+fn start_on(listener: TcpListener, service: RegistryService, options: ServeOptions) -> Server {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
@@ -283,7 +295,7 @@ async fn manifests_that_stalled_clients_do_not_take_have_their_bounds() {
     let content = image("") + &" ".repeat(SIZE - image("").len());
     api.request(Method::PUT, "/v2/a/manifests/x", &[("content-type", OCI_MANIFEST)], content).await.assert(201);
     let api = api.again(|service| service.manifest_memory(2 * SIZE as u64));
-    let server = start_with(api.service, ServeOptions::default()).await;
+    let server = start_narrow(api.service);
     let get = "GET /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut stalled = Vec::new();
     for _ in 0..2 {
