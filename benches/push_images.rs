@@ -11,10 +11,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use registry_benches::{Connection, Content, Layer, chunked};
+use registry_benches::{Connection, Content, Layer, chunked, image_manifest, together};
 use registry_core::MediaType;
 
 const LAYERS: u64 = 10;
@@ -50,11 +49,8 @@ fn arguments() -> Option<Load> {
 }
 
 fn run(load: Load) -> io::Result<()> {
-    let times: io::Result<Vec<Vec<Duration>>> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..load.clients).map(|client| scope.spawn(move || push_all(load, client))).collect();
-        clients.into_iter().map(|client| client.join().map_err(|_| io::Error::other("a client broke"))?).collect()
-    });
-    let mut times = times?.concat();
+    let clients = (0..load.clients).collect();
+    let mut times = together(clients, |client| push_all(load, client))?.concat();
     times.sort_unstable();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     let total: Duration = times.iter().sum();
@@ -93,16 +89,9 @@ impl Image {
         let layers = (0..=LAYERS).map(|number| Layer::new(LAYER_BYTES, seed + number));
         let blobs: Vec<_> =
             layers.map(|layer| (chunked(&layer.content), layer)).map(|(body, layer)| (layer, body)).collect();
-        let descriptor = |layer: &Layer, media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": layer.digest, "size": layer.content.len() });
-        let layers =
-            blobs[1..].iter().map(|(layer, _)| descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip"));
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": MediaType::OCI_MANIFEST,
-            "config": descriptor(&blobs[0].0, "application/vnd.oci.image.config.v1+json"),
-            "layers": layers.collect::<Vec<_>>(),
-        });
-        Self { blobs, manifest: manifest.to_string() }
+        let told: Vec<_> = blobs.iter().map(|(layer, _)| layer.told()).collect();
+        let manifest = image_manifest(told[0], &told[1..]);
+        Self { blobs, manifest }
     }
 
     fn push(&self, connection: &mut Connection, repository: &str, tag: &str) -> io::Result<()> {

@@ -113,7 +113,7 @@ fn measure(row: &Row, programs: &Programs, arguments: &Arguments) -> io::Result<
             let done = served[index]
                 .turn(row, round as u64, arguments.seconds)
                 .map_err(|error| io::Error::other(format!("{}: {error}", served[index].peer().name())))?;
-            println!("    round {}  {:24} {}", round + 1, served[index].peer().name(), row.unit.show(&done));
+            println!("    round {}  {:24} {}", round + 1, served[index].peer().name(), row.work.unit().show(&done));
             figures[index].turns.push(done);
         }
     }

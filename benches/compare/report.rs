@@ -49,8 +49,9 @@ impl Figures {
 
 impl Report {
     pub(crate) fn add(&mut self, row: &Row, figures: &[Figures]) {
-        let best = figures.iter().filter_map(|figures| figures.best(row.unit)).collect();
-        self.0.push(Measured { row: row.name, unit: row.unit, best });
+        let unit = row.work.unit();
+        let best = figures.iter().filter_map(|figures| figures.best(unit)).collect();
+        self.0.push(Measured { row: row.name, unit, best });
     }
 
     pub(crate) fn rows(&self) -> &[Measured] {

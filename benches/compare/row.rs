@@ -1,12 +1,13 @@
 //! The pieces of work that are compared.
 
+use registry_benches::MEBIBYTE;
+
 use crate::work::Turn;
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    pub(crate) unit: Unit,
     pub(crate) work: Work,
     /// Over TLS 1.3.
     pub(crate) tls: bool,
@@ -54,6 +55,16 @@ pub(crate) enum Unit {
     Memory,
 }
 
+impl Work {
+    pub(crate) fn unit(self) -> Unit {
+        match self {
+            Self::Push { .. } | Self::Pull { .. } => Unit::Gigabyte,
+            Self::PushSmall { .. } | Self::Request { .. } => Unit::Request,
+            Self::Idle => Unit::Memory,
+        }
+    }
+}
+
 impl Unit {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -98,14 +109,12 @@ impl Unit {
     }
 }
 
-const MEBIBYTE: usize = registry_benches::MEBIBYTE;
-
 fn request(name: &'static str, clients: usize, method: &'static str, path: Place) -> Row {
-    plain(name, Unit::Request, Work::Request { clients, method, path })
+    plain(name, Work::Request { clients, method, path })
 }
 
-fn plain(name: &'static str, unit: Unit, work: Work) -> Row {
-    Row { name, unit, work, tls: false, login: false, durability: "strict" }
+fn plain(name: &'static str, work: Work) -> Row {
+    Row { name, work, tls: false, login: false, durability: "strict" }
 }
 
 /// All of them, in the order of the table.
@@ -113,20 +122,20 @@ pub(crate) fn all() -> Vec<Row> {
     let pull = Work::Pull { clients: 4, bytes: 256 * MEBIBYTE, pulls: 2 };
     let small = Work::PushSmall { clients: 8, bytes: 4096 };
     vec![
-        plain("push of 128 MiB blobs", Unit::Gigabyte, Work::Push { clients: 2, bytes: 128 * MEBIBYTE, blobs: 2 }),
-        plain("pull of 256 MiB blobs", Unit::Gigabyte, pull),
-        Row { tls: true, ..plain("pull of 256 MiB blobs over TLS 1.3", Unit::Gigabyte, pull) },
+        plain("push of 128 MiB blobs", Work::Push { clients: 2, bytes: 128 * MEBIBYTE, blobs: 2 }),
+        plain("pull of 256 MiB blobs", pull),
+        Row { tls: true, ..plain("pull of 256 MiB blobs over TLS 1.3", pull) },
         request("manifest GET by tag", 32, "GET", Place::ManifestByTag),
         request("manifest HEAD by tag", 32, "HEAD", Place::ManifestByTag),
         request("manifest GET by digest", 32, "GET", Place::ManifestByDigest),
         request("manifest HEAD by digest", 32, "HEAD", Place::ManifestByDigest),
         Row { login: true, ..request("manifest GET by tag with a login", 32, "GET", Place::ManifestByTag) },
         request("blob HEAD", 32, "HEAD", Place::Blob),
-        plain("push of 4 KiB blobs, durability strict", Unit::Request, small),
-        Row { durability: "group", ..plain("push of 4 KiB blobs, durability group", Unit::Request, small) },
-        Row { durability: "os", ..plain("push of 4 KiB blobs, durability os", Unit::Request, small) },
+        plain("push of 4 KiB blobs, durability strict", small),
+        Row { durability: "group", ..plain("push of 4 KiB blobs, durability group", small) },
+        Row { durability: "os", ..plain("push of 4 KiB blobs, durability os", small) },
         request("page of 100 of 100,000 tags", 1, "GET", Place::Tags(100_000)),
         request("page of 100 of 20,000 repositories", 1, "GET", Place::Catalog(20_000)),
-        plain("memory after the start", Unit::Memory, Work::Idle),
+        plain("memory after the start", Work::Idle),
     ]
 }

@@ -3,10 +3,9 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use registry_benches::{Connection, Content, Layer, chunked};
+use registry_benches::{Connection, Content, Layer, chunked, image_manifest, together};
 use registry_core::MediaType;
 
 use crate::row::{Place, Row, Work};
@@ -57,8 +56,9 @@ impl Prepared {
             Work::Pull { bytes, .. } => Self { blob: Some(Layer::new(bytes, 1)), manifest: None },
             Work::Request { path: Place::ManifestByTag | Place::ManifestByDigest | Place::Blob, .. } => {
                 let blob = Layer::new(4096, 1);
-                let manifest = manifest(&blob);
-                Self { blob: Some(blob), manifest: Some(manifest) }
+                // Its one layer is its configuration too.
+                let manifest = image_manifest(blob.told(), &[blob.told()]);
+                Self { blob: Some(blob), manifest: Some(Layer::of(manifest.into_bytes())) }
             }
             _ => Self { blob: None, manifest: None },
         }
@@ -97,18 +97,6 @@ impl Prepared {
     }
 }
 
-/// An image of one layer, which is its configuration too.
-fn manifest(blob: &Layer) -> Layer {
-    let descriptor = |media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": blob.digest, "size": blob.content.len() });
-    let manifest = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": MediaType::OCI_MANIFEST,
-        "config": descriptor("application/vnd.oci.image.config.v1+json"),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar+gzip")],
-    });
-    Layer::of(manifest.to_string().into_bytes())
-}
-
 /// Makes everything that the clients need, so that while the clock runs they only send and receive.
 pub(crate) fn ready<'a>(
     work: Work,
@@ -117,75 +105,77 @@ pub(crate) fn ready<'a>(
     round: u64,
     length: Duration,
 ) -> io::Result<Ready<'a>> {
-    Ok(match work {
-        Work::Push { clients, bytes, blobs } => {
-            let seed = |client: usize, number: usize| ((round << 32) | (client << 16) as u64) + number as u64 + 1;
-            let encoded = |client| {
-                let blobs = (0..blobs).map(move |number| Layer::new(bytes, seed(client, number)));
-                blobs.map(|blob| (blob.digest, chunked(&blob.content))).collect::<Vec<_>>()
-            };
-            let contents = (0..clients).map(|client| Ok((door.connect()?, encoded(client))));
-            let clients = contents.collect::<io::Result<Vec<_>>>()?;
-            Ready(Box::new(move || {
-                together(clients, |(mut connection, blobs)| {
-                    for (digest, encoded) in &blobs {
-                        connection.push(REPOSITORY, digest, encoded)?;
-                    }
-                    Ok(amount(bytes * blobs.len()))
-                })
-            }))
-        }
-        Work::Pull { clients, bytes, pulls } => {
-            let path = prepared.path(Place::Blob)?;
-            let clients = connected(door, clients)?;
-            Ready(Box::new(move || {
-                together(clients, |mut connection| {
-                    for _ in 0..pulls {
-                        let answer = connection.send("GET", &path, Content::None, 200)?;
-                        if answer.length != bytes as u64 {
-                            return Err(io::Error::other(format!("{} bytes instead of {bytes}", answer.length)));
-                        }
-                    }
-                    Ok(amount(bytes * pulls))
-                })
-            }))
-        }
-        Work::PushSmall { clients, bytes } => {
-            let clients: Vec<_> = connected(door, clients)?.into_iter().enumerate().collect();
-            Ready(Box::new(move || {
-                together(clients, |(client, mut connection)| {
-                    for_a_while(length, |number| {
-                        let blob = Layer::new(bytes, (round << 48) | ((client as u64) << 32) | number | (1 << 63));
-                        connection.push(REPOSITORY, &blob.digest, &chunked(&blob.content))
-                    })
-                })
-            }))
-        }
-        Work::Request { clients, method, path } => {
-            let path = prepared.path(path)?;
-            let clients = connected(door, clients)?;
-            Ready(Box::new(move || {
-                together(clients, |mut connection| {
-                    for_a_while(length, |_| connection.send(method, &path, Content::None, 200).map(drop))
-                })
-            }))
-        }
-        Work::Idle => Ready(Box::new(|| Ok(0.0))),
-    })
+    match work {
+        Work::Push { clients, bytes, blobs } => push(door, clients, bytes, blobs, round),
+        Work::Pull { clients, bytes, pulls } => pull(door, prepared, clients, bytes, pulls),
+        Work::PushSmall { clients, bytes } => push_small(door, clients, bytes, round, length),
+        Work::Request { clients, method, path } => request(door, clients, method, prepared.path(path)?, length),
+        Work::Idle => Ok(Ready(Box::new(|| Ok(0.0)))),
+    }
+}
+
+fn push<'a>(door: &Door, clients: usize, bytes: usize, blobs: usize, round: u64) -> io::Result<Ready<'a>> {
+    let seed = |client: usize, number: usize| ((round << 32) | (client << 16) as u64) + number as u64 + 1;
+    let encoded = |client| {
+        let blobs = (0..blobs).map(move |number| Layer::new(bytes, seed(client, number)));
+        blobs.map(|blob| (blob.digest, chunked(&blob.content))).collect::<Vec<_>>()
+    };
+    let contents = (0..clients).map(|client| Ok((door.connect()?, encoded(client))));
+    let clients = contents.collect::<io::Result<Vec<_>>>()?;
+    Ok(Ready(Box::new(move || {
+        sum(clients, |(mut connection, blobs)| {
+            for (digest, encoded) in &blobs {
+                connection.push(REPOSITORY, digest, encoded)?;
+            }
+            Ok(amount(bytes * blobs.len()))
+        })
+    })))
+}
+
+fn pull<'a>(door: &Door, prepared: &Prepared, clients: usize, bytes: usize, pulls: usize) -> io::Result<Ready<'a>> {
+    let path = prepared.path(Place::Blob)?;
+    let clients = connected(door, clients)?;
+    Ok(Ready(Box::new(move || {
+        sum(clients, |mut connection| {
+            for _ in 0..pulls {
+                let answer = connection.send("GET", &path, Content::None, 200)?;
+                if answer.length != bytes as u64 {
+                    return Err(io::Error::other(format!("{} bytes instead of {bytes}", answer.length)));
+                }
+            }
+            Ok(amount(bytes * pulls))
+        })
+    })))
+}
+
+fn push_small<'a>(door: &Door, clients: usize, bytes: usize, round: u64, length: Duration) -> io::Result<Ready<'a>> {
+    let clients: Vec<_> = connected(door, clients)?.into_iter().enumerate().collect();
+    Ok(Ready(Box::new(move || {
+        sum(clients, |(client, mut connection)| {
+            for_a_while(length, |number| {
+                let blob = Layer::new(bytes, (round << 48) | ((client as u64) << 32) | number | (1 << 63));
+                connection.push(REPOSITORY, &blob.digest, &chunked(&blob.content))
+            })
+        })
+    })))
+}
+
+fn request<'a>(door: &Door, clients: usize, method: &'a str, path: String, length: Duration) -> io::Result<Ready<'a>> {
+    let clients = connected(door, clients)?;
+    Ok(Ready(Box::new(move || {
+        sum(clients, |mut connection| {
+            for_a_while(length, |_| connection.send(method, &path, Content::None, 200).map(drop))
+        })
+    })))
 }
 
 fn connected(door: &Door, clients: usize) -> io::Result<Vec<Connection>> {
     (0..clients).map(|_| door.connect()).collect()
 }
 
-/// Each client in a thread of its own; the sum of what they did.
-fn together<T: Send>(clients: Vec<T>, work: impl Fn(T) -> io::Result<f64> + Sync) -> io::Result<f64> {
-    let work = &work;
-    thread::scope(|scope| {
-        let threads: Vec<_> = clients.into_iter().map(|client| scope.spawn(move || work(client))).collect();
-        let done = threads.into_iter().map(|done| done.join().map_err(|_| io::Error::other("a client broke"))?);
-        done.sum()
-    })
+/// What all clients did.
+fn sum<C: Send>(clients: Vec<C>, work: impl Fn(C) -> io::Result<f64> + Sync) -> io::Result<f64> {
+    Ok(together(clients, work)?.into_iter().sum())
 }
 
 /// Again and again, at least once; how often.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -163,6 +164,18 @@ fn connect(host: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::connect(host)?;
     socket.set_nodelay(true)?;
     Ok(socket)
+}
+
+/// Lets each client work in a thread of its own; gives what they gave, in order.
+///
+/// # Errors
+/// The first that one of them met with, or that it panicked.
+pub fn together<C: Send, T: Send>(clients: Vec<C>, work: impl Fn(C) -> io::Result<T> + Sync) -> io::Result<Vec<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = clients.into_iter().map(|client| scope.spawn(move || work(client))).collect();
+        threads.into_iter().map(|done| done.join().map_err(|_| io::Error::other("a client broke"))?).collect()
+    })
 }
 
 /// Reads `bytes` bytes and drops them.

@@ -1,6 +1,6 @@
 //! Content to push.
 
-use registry_core::{Algorithm, Digest};
+use registry_core::{Algorithm, Digest, MediaType};
 
 /// Content and its digest.
 #[derive(Debug, Clone)]
@@ -28,11 +28,31 @@ impl Layer {
         Self::of(content)
     }
 
+    /// As a manifest tells of it.
+    #[must_use]
+    pub fn told(&self) -> (&Digest, usize) {
+        (&self.digest, self.content.len())
+    }
+
     /// These bytes.
     #[must_use]
     pub fn of(content: Vec<u8>) -> Self {
         Self { digest: Digest::of(Algorithm::Sha256, &content), content }
     }
+}
+
+/// The manifest of an image, of a configuration and layers that are told by digest and size.
+#[must_use]
+pub fn image_manifest(config: (&Digest, usize), layers: &[(&Digest, usize)]) -> String {
+    let descriptor = |(digest, size): (&Digest, usize), media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size });
+    let layer = |layer: &(&Digest, usize)| descriptor(*layer, "application/vnd.oci.image.layer.v1.tar+gzip");
+    serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_MANIFEST,
+        "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": layers.iter().map(layer).collect::<Vec<_>>(),
+    })
+    .to_string()
 }
 
 /// The content as a body of unknown length goes over HTTP/1.1, in chunks of 32 KiB as docker sends them.

@@ -10,8 +10,8 @@ mod place;
 mod server;
 mod store;
 
-pub use client::{Answer, Connection, Content, drain};
-pub use content::{Layer, chunked};
+pub use client::{Answer, Connection, Content, drain, together};
+pub use content::{Layer, chunked, image_manifest};
 pub use place::Place;
 pub use server::Server;
 pub use store::StoreSize;

@@ -11,15 +11,15 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use registry_auth::{Anonymous, Authenticator};
 use registry_core::storage::{Durability, WriteOptions};
-use registry_core::{Digest, MediaType, Reference, Registry, Repository, RepositoryName, Tag, layout};
+use registry_core::{Digest, Reference, Registry, Repository, RepositoryName, Tag, layout};
 use registry_http::{RegistryService, ServeOptions, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use crate::{Connection, Layer, MEBIBYTE, Place};
+use crate::{Connection, Layer, MEBIBYTE, Place, image_manifest};
 
 /// A registry on a port of its own, with one thread for each processor. Dropping it stops it and removes its files.
 #[derive(Debug)]
@@ -70,8 +70,20 @@ impl Server {
     }
 
     /// Does something beside it, on the same threads.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.runtime.spawn(work).abort_handle()
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.runtime.spawn(work)
+    }
+
+    /// Has it end before it is done.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub fn stop(&self, work: JoinHandle<()>) -> io::Result<()> {
+        work.abort();
+        match self.runtime.block_on(work) {
+            Err(ended) if ended.is_panic() => Err(io::Error::other(ended)),
+            _ => Ok(()),
+        }
     }
 
     /// Connects to it.
@@ -126,22 +138,14 @@ impl Server {
     pub fn prepare_image(&self, tag: &Tag) -> io::Result<Digest> {
         let repository = self.repository()?;
         self.runtime.block_on(async {
-            let descriptor = |layer: &Layer, media_type: &str| {
-                serde_json::json!({ "mediaType": media_type, "digest": layer.digest, "size": layer.content.len() })
-            };
             let layers: Vec<Layer> = (0..10).map(|seed| Layer::new(64, seed)).collect();
             for layer in &layers {
                 push(&repository, layer).await?;
             }
-            let named = layers.iter().map(|layer| descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip"));
-            let manifest = serde_json::json!({
-                "schemaVersion": 2,
-                "mediaType": MediaType::OCI_MANIFEST,
-                "config": descriptor(&layers[0], "application/vnd.oci.image.config.v1+json"),
-                "layers": named.collect::<Vec<_>>(),
-            });
+            let told: Vec<_> = layers.iter().map(Layer::told).collect();
+            let manifest = image_manifest(told[0], &told);
             let reference = Reference::Tag(tag.clone());
-            let content = Bytes::from(manifest.to_string());
+            let content = Bytes::from(manifest);
             let pushed = repository.manifests().put(&reference, None, content, &[]).await;
             Ok(pushed.map_err(io::Error::other)?.digest)
         })

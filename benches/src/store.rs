@@ -7,6 +7,8 @@ use std::path::Path;
 use registry_core::storage::Key;
 use registry_core::{Algorithm, Digest, RepositoryName, Tag, layout};
 
+use crate::image_manifest;
+
 /// How much is in a store: each manifest has a tag and ten layers that no other has.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreSize {
@@ -17,6 +19,8 @@ pub struct StoreSize {
 }
 
 impl StoreSize {
+    /// How large the manifests say that everything is.
+    const TOLD_BYTES: usize = 12_345_678;
     /// How many layers each manifest has.
     pub const LAYERS: usize = 10;
 
@@ -31,6 +35,7 @@ impl StoreSize {
     /// # Errors
     /// What the operating system says.
     pub fn fill(&self, root: &Path) -> io::Result<()> {
+        let config = Digest::of(Algorithm::Sha256, b"{}");
         let mut serial = 0_u64;
         for number in 0..self.repositories {
             let name: RepositoryName =
@@ -45,7 +50,8 @@ impl StoreSize {
                 for layer in &layers {
                     write(root, &layout::layer_link(&name, layer), layer.to_string().as_bytes())?;
                 }
-                let manifest = manifest(&layers);
+                let told: Vec<_> = layers.iter().map(|layer| (layer, Self::TOLD_BYTES)).collect();
+                let manifest = image_manifest((&config, Self::TOLD_BYTES), &told);
                 let digest = Digest::of(Algorithm::Sha256, manifest.as_bytes());
                 let tag: Tag = format!("v{version}").parse().map_err(io::Error::other)?;
                 write(root, &layout::blob(&digest), manifest.as_bytes())?;
@@ -55,20 +61,6 @@ impl StoreSize {
         }
         Ok(())
     }
-}
-
-fn manifest(layers: &[Digest]) -> String {
-    let descriptor = |media_type: &str, digest: &Digest| serde_json::json!({ "mediaType": media_type, "digest": digest, "size": 12_345_678 });
-    let layers: Vec<_> =
-        layers.iter().map(|digest| descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest)).collect();
-    let config = descriptor("application/vnd.oci.image.config.v1+json", &Digest::of(Algorithm::Sha256, b"{}"));
-    serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": config,
-        "layers": layers,
-    })
-    .to_string()
 }
 
 fn write(root: &Path, key: &Key, content: &[u8]) -> io::Result<()> {
