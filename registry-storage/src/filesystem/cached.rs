@@ -13,6 +13,9 @@ use super::volume::Volume;
 /// More than this is not copied on the thread that asks.
 const MOST_BYTES: u64 = 64 * 1024;
 
+/// Nor are more names.
+const MOST_ENTRIES: usize = 1_000;
+
 type Answer<T> = Option<Result<T, Error>>;
 
 impl Volume {
@@ -54,18 +57,23 @@ impl Volume {
         (read == size).then(|| Ok(Some(content.into())))
     }
 
-    /// As [`list`](Self::list), of a directory that is not there.
-    pub(super) fn list_cached(&self, prefix: &Key) -> Answer<Listing> {
+    /// As [`list`](Self::list), of a directory that is not there, or whose names are known.
+    pub(super) fn list_cached(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Answer<Listing> {
         let path = self.absolute(prefix.as_str());
         let found = present(self.sys.open_cached(&path, Target::Name)).ok()?;
-        found.is_none().then(|| Ok(Listing::default()))
+        let Some(directory) = found else { return Some(Ok(Listing::default())) };
+        if limit > MOST_ENTRIES {
+            return None;
+        }
+        let names = self.known_names.as_ref()?.get(prefix, &directory.metadata().ok()?)?;
+        Some(Ok(names.page(after, limit)))
     }
 }
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use registry_core::storage::{Storage as _, WriteOptions};
+    use registry_core::storage::{EntryKind, Storage as _, WriteOptions};
 
     use super::super::Filesystem;
     use super::*;
@@ -100,8 +108,71 @@ mod tests {
             assert!(matches!(volume.stat_cached(&key(absent)), Some(Ok(None))), "{absent}");
             assert!(matches!(volume.confirm_cached(&key(absent)), Some(Ok(None))), "{absent}");
         }
-        assert_eq!(volume.list_cached(&key("a/none")).unwrap().unwrap(), Listing::default());
-        assert!(volume.list_cached(&key("a")).is_none(), "what is there is listed the ordinary way");
+        assert_eq!(volume.list_cached(&key("a/none"), None, 10).unwrap().unwrap(), Listing::default());
+    }
+
+    /// Lists until the names are known, and once more, which then is answered at once.
+    fn list(storage: &Filesystem, prefix: &str) -> Vec<(String, EntryKind)> {
+        let prefix = key(prefix);
+        loop {
+            let listed = storage.volume().list(&prefix, None, 100).unwrap();
+            // Known are the names when the clock of the filesystem has gone on.
+            if let Some(known) = storage.volume().list_cached(&prefix, None, 100) {
+                assert_eq!(known.unwrap(), listed);
+                return listed.entries.into_iter().map(|entry| (entry.name, entry.kind)).collect();
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_known_until_anybody_changes_the_directory() {
+        let (directory, storage) = storage();
+        let root = directory.path();
+        for object in ["d/b", "d/a", "e/z"] {
+            storage.write(&key(object), "content".into(), WriteOptions::default()).await.unwrap();
+        }
+        let object = |name: &str| (name.to_owned(), EntryKind::Object);
+        assert_eq!(list(&storage, "d"), [object("a"), object("b")]);
+
+        storage.write(&key("d/c"), "content".into(), WriteOptions::default()).await.unwrap();
+        assert!(storage.volume().list_cached(&key("d"), None, 100).is_none(), "changed by this storage");
+        assert_eq!(list(&storage, "d"), [object("a"), object("b"), object("c")]);
+
+        std::fs::remove_file(root.join("d/a")).unwrap();
+        assert!(storage.volume().list_cached(&key("d"), None, 100).is_none(), "changed by somebody else");
+        assert_eq!(list(&storage, "d"), [object("b"), object("c")]);
+
+        std::fs::remove_file(root.join("d/b")).unwrap();
+        std::fs::create_dir(root.join("d/b")).unwrap();
+        assert_eq!(list(&storage, "d"), [("b".to_owned(), EntryKind::Prefix), object("c")]);
+
+        std::fs::rename(root.join("d"), root.join("gone")).unwrap();
+        assert_eq!(storage.list(&key("d"), None, 100).await.unwrap(), Listing::default());
+        assert_eq!(list(&storage, "e"), [object("z")]);
+        std::fs::rename(root.join("e"), root.join("d")).unwrap();
+        assert_eq!(storage.list(&key("d"), None, 100).await.unwrap().entries.len(), 1);
+        assert_eq!(list(&storage, "d"), [object("z")], "another directory with this name");
+    }
+
+    #[tokio::test]
+    async fn what_links_lead_to_is_looked_at_each_time() {
+        let (directory, storage) = storage();
+        std::fs::create_dir_all(directory.path().join("d/a")).unwrap();
+        assert_eq!(list(&storage, "d"), [("a".to_owned(), EntryKind::Prefix)]);
+        for target in ["nowhere", "a"] {
+            let link = directory.path().join("d/link");
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            let found = std::fs::metadata(directory.path().join("d")).unwrap();
+            let known = storage.volume().known_names.as_ref().unwrap();
+            while known.gather(&found).is_none() {
+                std::thread::yield_now();
+            }
+            let expected = if target == "a" { 2 } else { 1 };
+            assert_eq!(storage.volume().list(&key("d"), None, 100).unwrap().entries.len(), expected, "{target}");
+            assert!(storage.volume().list_cached(&key("d"), None, 100).is_none(), "{target}");
+            std::fs::remove_file(&link).unwrap();
+        }
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ mod copy;
 mod journal;
 mod list;
 mod lock;
+mod names;
 mod read;
 mod remove;
 mod staged;
@@ -311,7 +312,7 @@ impl Storage for Filesystem {
     }
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
-        if let Some(listing) = self.volume.list_cached(prefix) {
+        if let Some(listing) = self.volume.list_cached(prefix, after, limit) {
             return at_once(listing).await;
         }
         let after = after.map(str::to_owned);

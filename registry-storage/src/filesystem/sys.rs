@@ -170,6 +170,13 @@ impl Sys {
         fs::read_dir(path)
     }
 
+    /// Opens a directory to read what it is and its names.
+    pub(super) fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.before(Call::List, path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed()).open(path)
+    }
+
     /// Writes a file from its beginning.
     pub(super) fn write_all(&self, file: &File, path: &Path, content: &[u8]) -> io::Result<()> {
         self.write_all_at(file, path, &mut [IoSlice::new(content)], 0)
@@ -347,6 +354,33 @@ pub(super) fn read_cached(file: &File, content: &mut [u8]) -> io::Result<usize> 
 #[expect(clippy::disallowed_methods, reason = "what is compared with it is dated by this clock")]
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
+}
+
+/// The clock by which the kernel dates changes of files and directories, as seconds and nanoseconds since 1970. It stands
+/// still between its ticks, some milliseconds.
+pub(super) fn clock_of_files() -> (i64, i64) {
+    #[cfg(target_os = "linux")]
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    #[cfg(not(target_os = "linux"))]
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    (now.tv_sec, now.tv_nsec)
+}
+
+/// Whether the filesystem is known to date every change of a directory by the clock of this machine, at once.
+pub(super) fn dates_changes(root: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        /// `f_type` of ext2 to ext4, xfs, btrfs, f2fs, zfs, bcachefs, tmpfs and overlayfs, from `statfs(2)`.
+        const LOCAL: [u32; 8] =
+            [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e, 0x0102_1994, 0x794c_7630];
+        let kind = rustix::fs::statfs(root).ok().and_then(|found| u32::try_from(found.f_type).ok());
+        kind.is_some_and(|kind| LOCAL.contains(&kind))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = root;
+        false
+    }
 }
 
 /// Which boot of the operating system this is, if it tells.

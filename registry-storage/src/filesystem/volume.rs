@@ -9,6 +9,7 @@ use registry_core::{Random as _, SystemRandom, layout};
 
 use super::SyncMode;
 use super::journal::{self, Journal};
+use super::names::KnownNames;
 use super::read::present;
 use super::sys::{self, Sys};
 use super::unsynced::{Change, Unsynced, directory_of};
@@ -30,6 +31,7 @@ pub(super) struct Volume {
     pub(super) on_record: Unsynced,
     /// Makes small changes durable, with [`SyncMode::Group`].
     pub(super) journal: Option<Journal>,
+    pub(super) known_names: Option<KnownNames>,
     pub(super) temporary: String,
     /// Begins the names of this value's temporary files, so that no other process or value has the same.
     pub(super) prefix: String,
@@ -41,6 +43,7 @@ impl Volume {
         let mut random = [0; 16];
         random[..10].copy_from_slice(&SystemRandom.bytes());
         Self {
+            known_names: KnownNames::new(&root),
             root,
             mode,
             sys,
