@@ -9,7 +9,7 @@ use registry_core::{Clock, Error, Registry};
 use registry_storage::filesystem::{CollectingLock, Filesystem, LockError};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{CollectionCounts, retention};
+use super::{CollectionCounts, FIRST, retention};
 use crate::config::{GarbageCollection, RetentionConfig};
 use crate::pace::Pace;
 
@@ -44,8 +44,6 @@ pub enum Reach {
 /// The claim for collecting a folder. It is taken when the first run begins, and must outlive all that a run began.
 pub type Claim = Arc<OnceLock<CollectingLock>>;
 
-/// How soon after the start the first run begins.
-const FIRST: Duration = Duration::from_mins(1);
 /// Room on the disk that a run keeps for the next one.
 const RESERVE_BYTES: usize = 1024 * 1024;
 /// How much of what is left alone is named.

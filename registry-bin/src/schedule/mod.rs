@@ -7,8 +7,13 @@ mod pulls;
 mod retention;
 mod uploads;
 
+use std::time::Duration;
+
 pub use collection::{Claim, Collection, Reach};
 pub use counts::{CollectionCounts, Outcome, Snapshot};
 pub use journal::{checkpoint, checkpoints};
 pub use pulls::{note_pulls, write_pulls};
 pub use uploads::purge_uploads;
+
+/// How soon after the start that is done for the first time which looks at all repositories: the server has first to answer.
+const FIRST: Duration = Duration::from_mins(1);

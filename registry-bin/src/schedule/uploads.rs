@@ -1,14 +1,15 @@
 //! Abandoned uploads.
 
 use registry_core::Registry;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::FIRST;
 use crate::config::UploadPurging;
 
-/// Cleans up abandoned uploads: at once, and then once per interval. Never ends; dropping it ends it, at the latest
+/// Cleans up abandoned uploads: soon after the start, and then once per interval. Never ends; dropping it ends it, at the latest
 /// after the upload that is being looked at.
 pub async fn purge_uploads(registry: Registry, purging: UploadPurging) {
-    let mut ticks = tokio::time::interval(purging.interval);
+    let mut ticks = tokio::time::interval_at(Instant::now() + purging.interval.min(FIRST), purging.interval);
     // After a long round, or when the machine slept, one round is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
