@@ -48,7 +48,7 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn guarded(place: Place, parent: &str, authenticator: Arc<dyn Authenticator>) -> io::Result<Self> {
         let (storage, directory) = place.open(Path::new(parent))?;
-        let registry = Registry::builder(storage).build();
+        let registry = Registry::builder(storage).manifest_cache(8 * MEBIBYTE).build();
         let service = registry_http::service(registry).authenticator(authenticator).deletes(true).build();
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;

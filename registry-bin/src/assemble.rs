@@ -32,6 +32,9 @@ use crate::tokens::{Tokens, TokensError};
 use crate::traces::Traces;
 use crate::watch::Watched;
 
+/// Some thousands of manifests.
+const MANIFEST_CACHE_BYTES: usize = 8 * 1024 * 1024;
+
 /// A registry, and the claim on what it stores in.
 #[derive(Debug)]
 pub struct Assembled {
@@ -129,7 +132,8 @@ pub async fn registry(
     let mut builder = Registry::builder(Arc::clone(&storage))
         .validation(config.validation.clone())
         .tag_rules(config.tag_rules.clone())
-        .read_only(config.storage.read_only);
+        .read_only(config.storage.read_only)
+        .manifest_cache(MANIFEST_CACHE_BYTES);
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }

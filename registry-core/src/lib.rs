@@ -20,6 +20,7 @@ mod error;
 mod events;
 pub mod gc;
 mod hasher;
+mod known_manifests;
 pub mod layout;
 mod limits;
 mod manifests;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::closure::{self, Certainty};
 use crate::document::{self, Document};
+use crate::known_manifests::Known;
 use crate::layout::Member;
 use crate::storage::WriteOptions;
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
@@ -83,6 +84,15 @@ impl<'a> Manifests<'a> {
 
     /// The manifest with this digest, whose bytes are those of `target`.
     async fn load(&self, digest: &Digest, target: &Digest) -> Result<Option<Manifest>, Error> {
+        let found = match self.registry().known_manifests() {
+            Some(known) => known.get(target, self.read(target)).await?,
+            None => self.read(target).await?,
+        };
+        Ok(found.map(|(media_type, content)| Manifest { digest: *digest, media_type, content }))
+    }
+
+    /// What lies behind a digest, if it is a manifest and has this digest.
+    async fn read(&self, target: &Digest) -> Result<Option<Known>, Error> {
         let Some(content) = self.stored(target).await? else {
             return Ok(None);
         };
@@ -91,8 +101,7 @@ impl<'a> Manifests<'a> {
             tracing::error!(repository = %self.name(), %target, %computed, "a manifest is corrupt; it counts as absent");
             return Ok(None);
         }
-        let media_type = document::stored_media_type(&content);
-        Ok(media_type.map(|media_type| Manifest { digest: *digest, media_type, content }))
+        Ok(document::stored_media_type(&content).map(|media_type| (media_type, content)))
     }
 
     /// The bytes behind a digest, if they have the size of a manifest.

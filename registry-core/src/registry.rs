@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
+use crate::known_manifests::KnownManifests;
 use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
 use crate::{
@@ -53,6 +54,7 @@ struct Inner {
     tag_locks: Arc<TagLocks>,
     parsing: Semaphore,
     indexed: Indexed,
+    known_manifests: Option<Arc<KnownManifests>>,
     hits: Arc<AtomicU64>,
 }
 
@@ -107,6 +109,13 @@ impl RegistryBuilder {
         self
     }
 
+    /// Keeps manifests that were read in memory, as far as about so many bytes go; none by default. Whether a repository has
+    /// one is asked of the storage all the same.
+    pub fn manifest_cache(mut self, bytes: usize) -> Self {
+        self.0.known_manifests = KnownManifests::new(bytes).map(Arc::new);
+        self
+    }
+
     /// Reads write nothing, not even an index that can be made again; off by default. Operations that change something
     /// are for the embedder to refuse.
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -137,6 +146,7 @@ impl Registry {
             tag_locks: Arc::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
+            known_manifests: None,
             hits: Arc::default(),
         })
     }
@@ -153,7 +163,18 @@ impl Registry {
     pub fn paced(&self, pace: Arc<dyn Pace>) -> Self {
         let storage: Arc<dyn Storage> = Arc::new(Paced::new(Arc::clone(self.storage()), pace));
         let Inner {
-            clock, random, blocking, events, limits, validation, tag_rules, read_only, tag_locks, hits, ..
+            clock,
+            random,
+            blocking,
+            events,
+            limits,
+            validation,
+            tag_rules,
+            read_only,
+            tag_locks,
+            known_manifests,
+            hits,
+            ..
         } = &*self.0;
         Self(Arc::new(Inner {
             storage,
@@ -168,6 +189,7 @@ impl Registry {
             tag_locks: Arc::clone(tag_locks),
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
+            known_manifests: known_manifests.clone(),
             hits: Arc::clone(hits),
         }))
     }
@@ -216,6 +238,10 @@ impl Registry {
 
     pub(crate) fn indexed(&self) -> &Indexed {
         &self.0.indexed
+    }
+
+    pub(crate) fn known_manifests(&self) -> Option<&KnownManifests> {
+        self.0.known_manifests.as_deref()
     }
 
     pub(crate) fn hits(&self) -> &AtomicU64 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
+use registry_core::Registry;
 use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
 use registry_storage::Opendal;
@@ -247,6 +248,7 @@ proptest! {
     #[test]
     fn the_memory_service_answers_like_the_model(program in programs(30)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(check(Arc::new(memory().1), &program)).map_err(TestCaseError::fail)?;
+        let registry = Registry::builder(Arc::new(memory().1)).build();
+        runtime.block_on(check(&registry, &program)).map_err(TestCaseError::fail)?;
     }
 }

@@ -1,19 +1,18 @@
 //! A registry as simple as can be, and random programs that a real one must answer like it.
 //!
-//! Any storage can be put to this test: draw a program from [`programs`] and hand it to [`check`].
+//! Any registry, and with it its storage, can be put to this test: draw a program from [`programs`] and hand it to
+//! [`check`].
 
 mod contents;
 mod program;
 
 use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 
 use crate::gc::{Collector, GcOptions};
-use crate::storage::Storage;
 use crate::{
     Algorithm, Digest, Error, MediaType, Pushed, Reference, Registry, Repository, RepositoryName, Tag, UploadId,
 };
@@ -21,22 +20,21 @@ use contents::Model;
 
 pub use program::{Blob, Document, Step, programs};
 
-/// Runs a program on a registry over an empty `storage`, and compares every answer with that of the model, and after
+/// Runs a program on a registry whose storage is empty, and compares every answer with that of the model, and after
 /// every step all that can be seen.
 ///
 /// # Errors
 /// Which step was answered otherwise, and how.
-pub async fn check(storage: Arc<dyn Storage>, program: &[Step]) -> Result<(), String> {
-    let registry = Registry::builder(storage).build();
+pub async fn check(registry: &Registry, program: &[Step]) -> Result<(), String> {
     let mut model = Model::default();
     let mut uploads = Vec::new();
     for (number, step) in program.iter().enumerate() {
         let expected = model.run(step);
-        let found = run(&registry, &mut uploads, step).await;
+        let found = run(registry, &mut uploads, step).await;
         if expected != found {
             return Err(format!("step {number}, {step:?}: expected {expected:?}, found {found:?}"));
         }
-        let differences = model.compare(&registry).await.map_err(|error| format!("step {number}: {error}"))?;
+        let differences = model.compare(registry).await.map_err(|error| format!("step {number}: {error}"))?;
         if let Some(difference) = differences {
             return Err(format!("after step {number}, {step:?}: {difference}"));
         }

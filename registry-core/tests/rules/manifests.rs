@@ -357,3 +357,26 @@ async fn a_manifest_with_many_layers_is_taken() {
     put(&repository, "1", &manifest).await.unwrap();
     assert!(world.storage.stat(&layout::layers(&"a".parse().unwrap())).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_is_kept_in_memory_is_not_read_again_and_is_gone_with_the_manifest() {
+    let world = World::with(|builder| builder.manifest_cache(64 * 1024));
+    let repository = world.at("a");
+    let manifest = image(&[]);
+    push_image(&repository, "1").await;
+    let digest = digest_of(&manifest);
+    let blob = layout::blob(&digest);
+    let reads = || world.storage.operations().iter().filter(|operation| operation.key == blob).count();
+    let pushed = reads();
+    let first = repository.manifests().get(&"1".parse().unwrap()).await.unwrap();
+    let second = repository.manifests().get(&digest.into()).await.unwrap();
+    assert_eq!((&first, first.content.clone()), (&second, manifest.to_string().into()));
+    assert_eq!(reads() - pushed, 1);
+
+    let other = world.at("b");
+    assert!(matches!(other.manifests().get(&digest.into()).await, Err(Error::ManifestUnknown { .. })));
+    repository.manifests().delete(&digest.into()).await.unwrap();
+    for reference in ["1".parse().unwrap(), digest.into()] {
+        assert!(matches!(repository.manifests().get(&reference).await, Err(Error::ManifestUnknown { .. })));
+    }
+}

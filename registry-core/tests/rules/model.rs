@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use registry_core::model::{check, programs};
+use registry_core::model::{Step, check, programs};
 use registry_core::storage::{Faulty, Memory};
+use registry_core::{Registry, RegistryBuilder};
 
-fn run(future: impl Future<Output = Result<(), String>>) -> Result<(), TestCaseError> {
+fn run(registry: RegistryBuilder, program: &[Step]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(future).map_err(TestCaseError::fail)
+    runtime.block_on(check(&registry.build(), program)).map_err(TestCaseError::fail)
 }
 
 proptest! {
@@ -14,11 +15,16 @@ proptest! {
 
     #[test]
     fn memory_answers_like_the_model(program in programs(40)) {
-        run(check(Arc::new(Memory::new()), &program))?;
+        run(Registry::builder(Arc::new(Memory::new())), &program)?;
+    }
+
+    #[test]
+    fn so_does_one_that_keeps_manifests_in_memory(program in programs(40)) {
+        run(Registry::builder(Arc::new(Memory::new())).manifest_cache(64 * 1024), &program)?;
     }
 
     #[test]
     fn a_wrapper_without_faults_answers_like_the_model(program in programs(20)) {
-        run(check(Arc::new(Faulty::new(Arc::new(Memory::new()))), &program))?;
+        run(Registry::builder(Arc::new(Faulty::new(Arc::new(Memory::new())))), &program)?;
     }
 }

@@ -3,6 +3,8 @@
 //! To ask another thread costs many times what such an answer does. The kernel is asked never to wait for the disk; where it
 //! would have to, or cannot be asked so, there is no answer here (`None`), and the ordinary way gives one.
 
+use std::fs::File;
+
 use bytes::Bytes;
 use registry_core::storage::{Error, Key, Listing, Metadata};
 
@@ -12,6 +14,9 @@ use super::volume::Volume;
 
 /// More than this is not copied on the thread that asks.
 const MOST_BYTES: u64 = 64 * 1024;
+
+/// The kernel has a page in memory, or it has not: less than one is never read in part.
+const PAGE_BYTES: u64 = 4096;
 
 /// Nor are more names.
 const MOST_ENTRIES: usize = 1_000;
@@ -39,6 +44,9 @@ impl Volume {
     pub(super) fn read_cached(&self, key: &Key, limit_bytes: u64) -> Answer<Option<Bytes>> {
         let path = self.absolute(key.as_str());
         let Some(file) = present(self.sys.open_cached(&path, Target::Content)).ok()? else { return Some(Ok(None)) };
+        if limit_bytes < PAGE_BYTES {
+            return read_page(&file, limit_bytes).map(|content| Ok(Some(content)));
+        }
         let found = file.metadata().ok()?;
         if !found.is_file() {
             return Some(Ok(None));
@@ -70,6 +78,17 @@ impl Volume {
     }
 }
 
+/// All of a file that lies within its first page, without a look at what it is: `None` if it is larger than that, empty, or
+/// no file.
+fn read_page(file: &File, limit_bytes: u64) -> Option<Bytes> {
+    // With one more byte than there may be it shows that this is all.
+    let mut content = vec![0; usize::try_from(limit_bytes).ok()? + 1];
+    let read = sys::read_cached(file, &mut content).ok()?;
+    let is_whole = read > 0 && read < content.len();
+    content.truncate(read);
+    is_whole.then(|| content.into())
+}
+
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
@@ -98,13 +117,17 @@ mod tests {
 
         let volume = storage.volume();
         assert_eq!(volume.read_cached(&key("a/b"), 100).unwrap().unwrap().as_deref(), Some(&b"content"[..]));
-        assert!(matches!(volume.read_cached(&key("a/b"), 6), Some(Err(Error::TooLarge { limit_bytes: 6, .. }))));
+        assert_eq!(volume.read_cached(&key("a/b"), 7).unwrap().unwrap().as_deref(), Some(&b"content"[..]));
+        assert_eq!(volume.read_cached(&key("a/b"), 5000).unwrap().unwrap().as_deref(), Some(&b"content"[..]));
+        assert!(volume.read_cached(&key("a/b"), 6).is_none(), "the ordinary way tells that it is too large");
+        assert!(matches!(volume.read(&key("a/b"), 6), Err(Error::TooLarge { limit_bytes: 6, .. })));
         let found = volume.stat_cached(&key("a/b")).unwrap().unwrap();
         assert_eq!(found, volume.stat(&key("a/b")).unwrap());
         assert_eq!(found.map(|found| found.size), Some(7));
         assert_eq!(volume.confirm_cached(&key("a/b")).unwrap().unwrap(), found);
         for absent in ["a/none", "a"] {
-            assert!(matches!(volume.read_cached(&key(absent), 100), Some(Ok(None))), "{absent}");
+            assert!(matches!(volume.read_cached(&key(absent), 5000), Some(Ok(None))), "{absent}");
+            assert_eq!(storage.read(&key(absent), 100).await.unwrap(), None, "{absent}");
             assert!(matches!(volume.stat_cached(&key(absent)), Some(Ok(None))), "{absent}");
             assert!(matches!(volume.confirm_cached(&key(absent)), Some(Ok(None))), "{absent}");
         }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use registry_core::Registry;
 use registry_core::model::{check, programs};
 use registry_storage::filesystem::{Filesystem, SyncMode};
 
@@ -12,7 +13,8 @@ proptest! {
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let storage = Filesystem::builder(directory.path()).durability(SyncMode::Group).open().unwrap();
-        runtime.block_on(check(Arc::new(storage), &program)).map_err(TestCaseError::fail)?;
+        let registry = Registry::builder(Arc::new(storage)).manifest_cache(64 * 1024).build();
+        runtime.block_on(check(&registry, &program)).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -21,6 +23,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         // What survives a power cut does not show in the answers.
         let storage = Filesystem::builder(directory.path()).durability(SyncMode::Os).open().unwrap();
-        runtime.block_on(check(Arc::new(storage), &program)).map_err(TestCaseError::fail)?;
+        let registry = Registry::builder(Arc::new(storage)).manifest_cache(64 * 1024).build();
+        runtime.block_on(check(&registry, &program)).map_err(TestCaseError::fail)?;
     }
 }
