@@ -78,6 +78,9 @@ enum Hash {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(Hash);
 
+/// The bytes of `sha512:` and its digits.
+pub(crate) const LONGEST: usize = 7 + 128;
+
 impl Digest {
     /// The digest of content that is already in memory.
     #[must_use]
@@ -116,13 +119,23 @@ impl Digest {
     /// The hash in lower-case hexadecimal.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(self.hash().len() * 2);
-        for byte in self.hash() {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-            }
+        self.parts(&mut [0; LONGEST]).1.to_owned()
+    }
+
+    /// The whole text, and the part of it behind the colon, without an allocation.
+    pub(crate) fn parts<'a>(&self, buffer: &'a mut [u8; LONGEST]) -> (&'a str, &'a str) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let (name, hash) = (self.algorithm().as_str().as_bytes(), self.hash());
+        let (front, digits) = buffer.split_at_mut(name.len() + 1);
+        front[..name.len()].copy_from_slice(name);
+        front[name.len()] = b':';
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
-        text
+        let begin = name.len() + 1;
+        // All of it is ASCII.
+        let text = std::str::from_utf8(&buffer[..begin + 2 * hash.len()]).unwrap_or_default();
+        (text, &text[begin.min(text.len())..])
     }
 
     /// Puts an algorithm and a hash in hexadecimal together, as they stand apart in a path.
@@ -185,7 +198,18 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm(), self.hex())
+        f.write_str(self.parts(&mut [0; LONGEST]).0)
+    }
+}
+
+/// A digest as it stands in a path.
+pub(crate) struct InPath<'a>(pub(crate) &'a Digest);
+
+impl fmt::Display for InPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.algorithm().as_str())?;
+        f.write_str("/")?;
+        f.write_str(self.0.parts(&mut [0; LONGEST]).1)
     }
 }
 

@@ -25,8 +25,11 @@
 //!
 //! A link holds a digest as text, without a newline.
 
+use std::fmt::{self, Write as _};
+
 use bytes::Bytes;
 
+use crate::digest::{InPath, LONGEST};
 use crate::storage::Key;
 use crate::{Algorithm, Digest, RepositoryName, RunId, Tag, UploadId};
 
@@ -38,97 +41,97 @@ pub(crate) const LINK_LIMIT_BYTES: u64 = 256;
 /// Where backends keep files on their way; nothing in it outlives the process that wrote it.
 #[must_use]
 pub fn temporary() -> Key {
-    key(format!("{ROOT}/_tmp"))
+    key(format_args!("{ROOT}/_tmp"))
 }
 
 /// Where a backend keeps a journal of changes that a power cut may undo in their places.
 #[must_use]
 pub fn journal() -> Key {
-    key(format!("{ROOT}/_journal"))
+    key(format_args!("{ROOT}/_journal"))
 }
 
 /// The root of everything.
 #[must_use]
 pub fn root() -> Key {
-    key(ROOT.into())
+    key(format_args!("{ROOT}"))
 }
 
 /// Where the collector keeps what it needs.
 #[must_use]
 pub fn gc() -> Key {
-    key(format!("{ROOT}/_gc"))
+    key(format_args!("{ROOT}/_gc"))
 }
 
 /// What a process holds that collects a folder.
 #[must_use]
 pub fn collecting_lock() -> Key {
-    key(format!("{ROOT}/_gc/lock"))
+    key(format_args!("{ROOT}/_gc/lock"))
 }
 
 /// The parent of what is of no use but that it can be deleted, when there is no room for a run of the collector.
 pub(crate) fn reserve() -> Key {
-    key(format!("{ROOT}/_gc/reserve"))
+    key(format_args!("{ROOT}/_gc/reserve"))
 }
 
 /// One piece of it.
 pub(crate) fn reserve_piece(number: usize) -> Key {
-    key(format!("{ROOT}/_gc/reserve/{number}"))
+    key(format_args!("{ROOT}/_gc/reserve/{number}"))
 }
 
 /// The parent of the records of the collector's runs.
 #[must_use]
 pub fn runs() -> Key {
-    key(format!("{ROOT}/_gc/runs"))
+    key(format_args!("{ROOT}/_gc/runs"))
 }
 
 /// The record of a run.
 #[must_use]
 pub fn run(id: &RunId) -> Key {
-    key(format!("{ROOT}/_gc/runs/{id}.json"))
+    key(format_args!("{ROOT}/_gc/runs/{id}.json"))
 }
 
 /// The parent of all content that runs took away, of one algorithm.
 #[must_use]
 pub fn all_fossils(algorithm: Algorithm) -> Key {
-    key(format!("{ROOT}/_gc/fossil/{algorithm}"))
+    key(format_args!("{ROOT}/_gc/fossil/{algorithm}"))
 }
 
 /// The parent of what runs took away of the content with this digest.
 #[must_use]
 pub fn fossils(digest: &Digest) -> Key {
-    key(format!("{ROOT}/_gc/fossil/{}", path(digest)))
+    key(format_args!("{ROOT}/_gc/fossil/{}", InPath(digest)))
 }
 
 /// The content with this digest that a run took away.
 #[must_use]
 pub fn fossil(digest: &Digest, run: &RunId) -> Key {
-    key(format!("{ROOT}/_gc/fossil/{}/{run}", path(digest)))
+    key(format_args!("{ROOT}/_gc/fossil/{}/{run}", InPath(digest)))
 }
 
 /// Where what lay at the place of this content, and is something else, was set aside. Nothing is read from there.
 #[must_use]
 pub fn corrupt(digest: &Digest, run: &RunId) -> Key {
-    key(format!("{ROOT}/_gc/corrupt/{}/{run}", path(digest)))
+    key(format_args!("{ROOT}/_gc/corrupt/{}/{run}", InPath(digest)))
 }
 
 /// The parent of the links that runs took away, of the repository called `name` and those below it, or of all.
 pub(crate) fn retired_directory(name: &str) -> Key {
-    if name.is_empty() { key(format!("{ROOT}/_gc/links")) } else { key(format!("{ROOT}/_gc/links/{name}")) }
+    if name.is_empty() { key(format_args!("{ROOT}/_gc/links")) } else { key(format_args!("{ROOT}/_gc/links/{name}")) }
 }
 
 /// The parent of the copies that runs took of a link to a member of a repository.
 pub(crate) fn retired(name: &RepositoryName, member: Member, digest: &Digest) -> Key {
-    key(format!("{ROOT}/_gc/links/{name}/{}/{}", member.directory(), path(digest)))
+    key(format_args!("{ROOT}/_gc/links/{name}/{}/{}", member.directory(), InPath(digest)))
 }
 
 /// The parent of the copies that runs took of links of one kind, to digests of one algorithm.
 pub(crate) fn all_retired(name: &RepositoryName, member: Member, algorithm: Algorithm) -> Key {
-    key(format!("{ROOT}/_gc/links/{name}/{}/{algorithm}", member.directory()))
+    key(format_args!("{ROOT}/_gc/links/{name}/{}/{algorithm}", member.directory()))
 }
 
 /// The parent of a repository's links of one kind, to digests of one algorithm.
 pub(crate) fn members(name: &RepositoryName, member: Member, algorithm: Algorithm) -> Key {
-    repository(name, &format!("{}/{algorithm}", member.directory()))
+    repository(name, format_args!("{}/{algorithm}", member.directory()))
 }
 
 /// The link that makes something a member of a repository.
@@ -161,169 +164,166 @@ impl Member {
 
 /// Since when it is noted what is pulled.
 pub(crate) fn pulls_noted_since() -> Key {
-    key(format!("{ROOT}/_pulled/since"))
+    key(format_args!("{ROOT}/_pulled/since"))
 }
 
 /// Until when it was noted, at least.
 pub(crate) fn pulls_noted_until() -> Key {
-    key(format!("{ROOT}/_pulled/until"))
+    key(format_args!("{ROOT}/_pulled/until"))
 }
 
 /// Where the notes lie that belong to `name`, which has been parsed as that of a repository.
 pub(crate) fn pulled_directory(name: &str) -> Key {
-    key(if name.is_empty() { format!("{ROOT}/_pulled") } else { format!("{ROOT}/_pulled/{name}") })
+    if name.is_empty() { key(format_args!("{ROOT}/_pulled")) } else { key(format_args!("{ROOT}/_pulled/{name}")) }
 }
 
 /// The parent of the notes about a repository's manifests of one algorithm.
 pub(crate) fn pulls(name: &RepositoryName, algorithm: Algorithm) -> Key {
-    key(format!("{ROOT}/_pulled/{name}/_manifests/{algorithm}"))
+    key(format_args!("{ROOT}/_pulled/{name}/_manifests/{algorithm}"))
 }
 
 /// When a manifest was pulled.
 pub(crate) fn pulled(name: &RepositoryName, digest: &Digest) -> Key {
-    key(format!("{ROOT}/_pulled/{name}/_manifests/{}", path(digest)))
+    key(format_args!("{ROOT}/_pulled/{name}/_manifests/{}", InPath(digest)))
 }
 
 /// What a process holds that serves from a folder.
 #[must_use]
 pub fn serving_lock() -> Key {
-    key(format!("{ROOT}/_serving.lock"))
+    key(format_args!("{ROOT}/_serving.lock"))
 }
 
 /// The parent of all repositories.
 #[must_use]
 pub fn repositories() -> Key {
-    key(format!("{ROOT}/repositories"))
+    key(format_args!("{ROOT}/repositories"))
 }
 
 /// The content with this digest.
 #[must_use]
 pub fn blob(digest: &Digest) -> Key {
-    let hex = digest.hex();
-    key(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
+    let mut buffer = [0; LONGEST];
+    let hex = digest.parts(&mut buffer).1;
+    key(format_args!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
 /// The parent of all content of one algorithm, spread over directories named after the first byte of the hash.
 pub(crate) fn blobs(algorithm: Algorithm) -> Key {
-    key(format!("{ROOT}/blobs/{algorithm}"))
+    key(format_args!("{ROOT}/blobs/{algorithm}"))
 }
 
 /// The directory of the repository called `name`, which has been parsed as one.
 pub(crate) fn repository_directory(name: &str) -> Key {
-    key(format!("{ROOT}/repositories/{name}"))
+    key(format_args!("{ROOT}/repositories/{name}"))
 }
 
-fn repository(name: &RepositoryName, rest: &str) -> Key {
-    key(format!("{ROOT}/repositories/{name}/{rest}"))
-}
-
-fn path(digest: &Digest) -> String {
-    format!("{}/{}", digest.algorithm(), digest.hex())
+fn repository(name: &RepositoryName, rest: fmt::Arguments<'_>) -> Key {
+    key(format_args!("{ROOT}/repositories/{name}/{rest}"))
 }
 
 /// The parent of a repository's layer links.
 #[must_use]
 pub fn layers(name: &RepositoryName) -> Key {
-    repository(name, "_layers")
+    repository(name, format_args!("_layers"))
 }
 
 /// The link that makes a blob a member of a repository.
 #[must_use]
 pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
-    repository(name, &format!("_layers/{}/link", path(digest)))
+    repository(name, format_args!("_layers/{}/link", InPath(digest)))
 }
 
 /// The parent of all of a repository's manifest links.
 pub(crate) fn all_revisions(name: &RepositoryName) -> Key {
-    repository(name, "_manifests/revisions")
+    repository(name, format_args!("_manifests/revisions"))
 }
 
 /// The parent of a repository's index of referrers.
 pub(crate) fn all_referrers(name: &RepositoryName) -> Key {
-    repository(name, "_referrers")
+    repository(name, format_args!("_referrers"))
 }
 
 /// The parent of a repository's manifest links of one algorithm.
 #[must_use]
 pub fn revisions(name: &RepositoryName, algorithm: Algorithm) -> Key {
-    repository(name, &format!("_manifests/revisions/{algorithm}"))
+    repository(name, format_args!("_manifests/revisions/{algorithm}"))
 }
 
 /// The link that makes a manifest a member of a repository.
 #[must_use]
 pub fn revision_link(name: &RepositoryName, digest: &Digest) -> Key {
-    repository(name, &format!("_manifests/revisions/{}/link", path(digest)))
+    repository(name, format_args!("_manifests/revisions/{}/link", InPath(digest)))
 }
 
 /// The parent of a repository's tags.
 #[must_use]
 pub fn tags(name: &RepositoryName) -> Key {
-    repository(name, "_manifests/tags")
+    repository(name, format_args!("_manifests/tags"))
 }
 
 /// All of one tag.
 #[must_use]
 pub fn tag(name: &RepositoryName, tag: &Tag) -> Key {
-    repository(name, &format!("_manifests/tags/{tag}"))
+    repository(name, format_args!("_manifests/tags/{tag}"))
 }
 
 /// The link from a tag to its manifest.
 #[must_use]
 pub fn tag_current(name: &RepositoryName, tag: &Tag) -> Key {
-    repository(name, &format!("_manifests/tags/{tag}/current/link"))
+    repository(name, format_args!("_manifests/tags/{tag}/current/link"))
 }
 
 /// The parent of the links from a tag to manifests of one algorithm that it points or pointed to.
 pub(crate) fn tag_indexes(name: &RepositoryName, tag: &Tag, algorithm: Algorithm) -> Key {
-    repository(name, &format!("_manifests/tags/{tag}/index/{algorithm}"))
+    repository(name, format_args!("_manifests/tags/{tag}/index/{algorithm}"))
 }
 
 /// The link from a tag to a manifest that it points or pointed to.
 #[must_use]
 pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
-    repository(name, &format!("_manifests/tags/{tag}/index/{}/link", path(digest)))
+    repository(name, format_args!("_manifests/tags/{tag}/index/{}/link", InPath(digest)))
 }
 
 /// The parent of a repository's uploads.
 #[must_use]
 pub fn uploads(name: &RepositoryName) -> Key {
-    repository(name, "_uploads")
+    repository(name, format_args!("_uploads"))
 }
 
 /// All of one upload.
 #[must_use]
 pub fn upload(name: &RepositoryName, id: &UploadId) -> Key {
-    repository(name, &format!("_uploads/{id}"))
+    repository(name, format_args!("_uploads/{id}"))
 }
 
 /// When an upload started: RFC 3339, UTC, whole seconds.
 #[must_use]
 pub fn upload_started_at(name: &RepositoryName, id: &UploadId) -> Key {
-    repository(name, &format!("_uploads/{id}/startedat"))
+    repository(name, format_args!("_uploads/{id}/startedat"))
 }
 
 /// The staged bytes of an upload.
 #[must_use]
 pub fn upload_data(name: &RepositoryName, id: &UploadId) -> Key {
-    repository(name, &format!("_uploads/{id}/data"))
+    repository(name, format_args!("_uploads/{id}/data"))
 }
 
 /// The state of an upload: owner, offset, hash.
 #[must_use]
 pub fn upload_state(name: &RepositoryName, id: &UploadId) -> Key {
-    repository(name, &format!("_uploads/{id}/state.json"))
+    repository(name, format_args!("_uploads/{id}/state.json"))
 }
 
 /// The parent of the links to the referrers of a subject that have one algorithm.
 #[must_use]
 pub fn referrers(name: &RepositoryName, subject: &Digest, algorithm: Algorithm) -> Key {
-    repository(name, &format!("_referrers/{}/{algorithm}", path(subject)))
+    repository(name, format_args!("_referrers/{}/{algorithm}", InPath(subject)))
 }
 
 /// The link from a subject to one of its referrers.
 #[must_use]
 pub fn referrer_link(name: &RepositoryName, subject: &Digest, referrer: &Digest) -> Key {
-    repository(name, &format!("_referrers/{}/{}/link", path(subject), path(referrer)))
+    repository(name, format_args!("_referrers/{}/{}/link", InPath(subject), InPath(referrer)))
 }
 
 /// What a link to `digest` holds.
@@ -346,7 +346,13 @@ pub fn parse_link(content: &[u8]) -> Option<Digest> {
     std::str::from_utf8(content).ok()?.parse().ok()
 }
 
-fn key(text: String) -> Key {
+/// Nearly all keys are shorter.
+const KEY_BYTES: usize = 256;
+
+fn key(parts: fmt::Arguments<'_>) -> Key {
+    let mut text = String::with_capacity(KEY_BYTES);
+    // A String takes whatever it is given.
+    let _ = text.write_fmt(parts);
     Key::of_parts(text)
 }
 

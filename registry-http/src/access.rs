@@ -11,6 +11,7 @@ use registry_core::{Caller, Repository, RepositoryName};
 
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::header;
 use crate::limits::{Requester, TooFast, Unchecked};
 use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, TagsAt, UploadAt, UploadsAt};
 use crate::service::Settings;
@@ -297,7 +298,7 @@ async fn checked(call: &Call, address: &Requester, credentials: &Credentials) ->
 fn kept_out(call: &Call, address: &Requester, too_fast: TooFast) -> Unknown {
     if call.settings.password_checks.as_ref().is_some_and(|checks| checks.is_worth_telling(address)) {
         // Then all its clients are one address.
-        let may_be_proxy = call.headers.contains_key("x-forwarded-for") && call.is_from(address);
+        let may_be_proxy = call.headers.contains_key(header::FORWARDED_FOR) && call.is_from(address);
         tracing::warn!(
             ?address,
             may_be_proxy,

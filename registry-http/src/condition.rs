@@ -12,6 +12,9 @@ pub(crate) fn entity_tag(digest: &Digest) -> String {
 /// Whether `If-None-Match` (RFC 9110 §13.1.2) names the content, or any. Weak tags count, and so do those that came
 /// without quotes: a digest is never anything else.
 pub(crate) fn is_known_to_client(headers: &HeaderMap, digest: &Digest) -> bool {
+    if !headers.contains_key(IF_NONE_MATCH) {
+        return false;
+    }
     let digest = digest.to_string();
     let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {

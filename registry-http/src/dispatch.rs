@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -44,7 +44,7 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
         response.extensions_mut().insert(about);
         if !is_root {
             let version = HeaderValue::from_static("registry/2.0");
-            response.headers_mut().insert(HeaderName::from_static(header::API_VERSION), version);
+            response.headers_mut().insert(header::API_VERSION, version);
         }
         finish(&mut response, &method);
         observation.finish(response)

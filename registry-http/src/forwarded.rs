@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 use ipnet::IpNet;
+
+use crate::header::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, REAL_IP};
 
 /// Where a client believes the registry to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +23,16 @@ impl Origin {
     #[must_use]
     pub fn of(headers: &HeaderMap, uri: &Uri, is_encrypted: bool, trusted: bool) -> Option<Self> {
         let forwarded = if trusted { Forwarded::of(headers) } else { Forwarded::default() };
-        let first = |name: &str| {
+        let first = |name: &HeaderName| {
             let value = trusted.then(|| headers.get(name)?.to_str().ok()).flatten()?;
             value.split(',').next().map(str::trim)
         };
         let encrypted = is_encrypted.then_some("https");
-        let scheme = [forwarded.proto.as_deref(), first("x-forwarded-proto"), encrypted, uri.scheme_str()];
+        let scheme = [forwarded.proto.as_deref(), first(&FORWARDED_PROTO), encrypted, uri.scheme_str()];
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let authority = [
             forwarded.host.as_deref(),
-            first("x-forwarded-host"),
+            first(&FORWARDED_HOST),
             host,
             uri.authority().map(http::uri::Authority::as_str),
         ];
@@ -55,9 +57,9 @@ impl Origin {
 
 /// The address of the client, as a trusted proxy tells it: the first address of `X-Forwarded-For`, else `X-Real-Ip`.
 pub(crate) fn client_address(headers: &HeaderMap) -> Option<IpAddr> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let forwarded = text("x-forwarded-for").into_iter().flat_map(|value| value.split(','));
-    forwarded.chain(text("x-real-ip")).find_map(|address| address.trim().parse().ok())
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = text(FORWARDED_FOR).into_iter().flat_map(|value| value.split(','));
+    forwarded.chain(text(REAL_IP)).find_map(|address| address.trim().parse().ok())
 }
 
 /// Proxies whose word counts: addresses such as `10.0.0.7` and networks such as `10.0.0.0/8`.
@@ -118,9 +120,9 @@ impl TrustedProxies {
 /// The addresses that proxies name, the nearest first; `None` for what is none.
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let read = |text: &str| address(text.trim()).map(|address| address.to_canonical());
-    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(move |line| line.to_str().unwrap_or_default().rsplit(',').map(read));
-    let single = headers.get("x-real-ip").filter(|_| !headers.contains_key("x-forwarded-for"));
+    let single = headers.get(REAL_IP).filter(|_| !headers.contains_key(FORWARDED_FOR));
     hops.chain(single.map(move |line| line.to_str().ok().and_then(read)))
 }
 

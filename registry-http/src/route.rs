@@ -157,6 +157,9 @@ impl Route {
 
 /// Decodes once. An encoded slash is refused: whoever looked at the path before us saw another one.
 fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
+    if !path.contains('%') {
+        return Ok(path.into());
+    }
     let mut rest = path;
     while let Some((_, escape)) = rest.split_once('%') {
         let digits = escape.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));

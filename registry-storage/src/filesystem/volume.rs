@@ -294,7 +294,10 @@ impl Volume {
     }
 
     pub(super) fn absolute(&self, place: &str) -> PathBuf {
-        self.root.join(place)
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + 1 + place.len());
+        path.push(&self.root);
+        path.push(place);
+        path
     }
 }
 
