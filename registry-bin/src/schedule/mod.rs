@@ -15,5 +15,5 @@ pub use journal::{checkpoint, checkpoints};
 pub use pulls::{note_pulls, write_pulls};
 pub use uploads::purge_uploads;
 
-/// How soon after the start that is done for the first time which looks at all repositories: the server has first to answer.
+/// How soon after the start what looks at all repositories is done for the first time: the server has first to answer.
 const FIRST: Duration = Duration::from_mins(1);

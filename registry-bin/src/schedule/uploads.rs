@@ -6,8 +6,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::FIRST;
 use crate::config::UploadPurging;
 
-/// Cleans up abandoned uploads: soon after the start, and then once per interval. Never ends; dropping it ends it, at the latest
-/// after the upload that is being looked at.
+/// Cleans up abandoned uploads: soon after the start, and then once per interval. Never ends; dropping it ends it, at
+/// the latest after the upload that is being looked at.
 pub async fn purge_uploads(registry: Registry, purging: UploadPurging) {
     let mut ticks = tokio::time::interval_at(Instant::now() + purging.interval.min(FIRST), purging.interval);
     // After a long round, or when the machine slept, one round is enough.
