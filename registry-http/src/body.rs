@@ -9,9 +9,8 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, Stream as _};
 use http_body::{Body, Frame, SizeHint};
 use registry_core::Blocking;
-use registry_core::storage::{self, Error};
+use registry_core::storage::{self, Error, FileFrames};
 
-use crate::file_frames::FileFrames;
 use crate::limits::Place;
 #[cfg(feature = "metrics")]
 use crate::metrics::Running;
@@ -128,7 +127,7 @@ impl Body for ResponseBody {
         }
         let frame = match &mut self.inner {
             Inner::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(FRAME_BYTES)))),
-            Inner::File(frames) => Some(ready!(frames.poll_next(cx))),
+            Inner::File(frames) => Some(ready!(frames.poll_frame(cx))),
             Inner::Stream { frames, remaining } => {
                 Some(ready!(Pin::new(frames).poll_next(cx)).unwrap_or(Err(ends_early())).and_then(|frame| {
                     *remaining = remaining.checked_sub(frame.len() as u64).ok_or_else(runs_over)?;

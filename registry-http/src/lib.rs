@@ -21,7 +21,6 @@ mod connection;
 mod content;
 mod dispatch;
 mod error;
-mod file_frames;
 mod forwarded;
 mod header;
 mod limits;

@@ -1,5 +1,6 @@
 //! A storage in memory.
 
+mod pieces;
 mod staged;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,13 @@ use super::{
     Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
+use pieces::Pieces;
 use staged::StagedMemory;
 
 /// A storage in memory: for tests, simulation and short-lived embedding.
 ///
 /// It holds every byte that was ever written and not deleted, without a bound, and all of it is gone when the last
-/// handle is dropped. Publishing staged bytes joins them once; from then on both share the same memory.
+/// handle is dropped. Published and staged bytes share the same memory, large ones that of the buffers in which they came.
 ///
 /// ```
 /// use registry_core::storage::{Memory, Storage, WriteOptions};
@@ -95,16 +97,16 @@ impl Storage for Memory {
             Some(object) if object.metadata().size > limit_bytes => {
                 Err(Error::TooLarge { key: key.clone(), limit_bytes })
             }
-            object => Ok(object.map(|object| object.content)),
+            object => Ok(object.map(|object| object.content.whole())),
         }
     }
 
     async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
-        Ok(self.object(key).map(|object| Object::from_bytes(object.content, Some(object.modified))))
+        Ok(self.object(key).map(|object| Object::from_pieces(object.content.as_slice(), Some(object.modified))))
     }
 
     async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
-        let object = Stored { content, modified: self.clock.now() };
+        let object = Stored { content: Pieces::new(vec![content]), modified: self.clock.now() };
         let mut state = lock(&self.state);
         if options.precondition == Precondition::Absent && state.objects.contains_key(&Place::of(key)) {
             return Err(Error::Exists { key: key.clone() });
@@ -196,13 +198,13 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[derive(Clone)]
 struct Stored {
-    content: Bytes,
+    content: Pieces,
     modified: SystemTime,
 }
 
 impl Stored {
     fn metadata(&self) -> Metadata {
-        Metadata { size: self.content.len() as u64, modified: Some(self.modified) }
+        Metadata { size: self.content.size(), modified: Some(self.modified) }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod contract;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 mod faulty;
+mod file_frames;
 mod key;
 mod memory;
 mod object;
@@ -25,6 +26,7 @@ use futures::stream::BoxStream;
 pub use error::{Error, Source};
 #[cfg(any(test, feature = "test-util"))]
 pub use faulty::{Fault, Faulty, Gate, Operation};
+pub use file_frames::FileFrames;
 pub use key::{Key, ParseKeyError};
 pub use memory::Memory;
 pub use object::{Body, FileSpan, Metadata, Object, ReadRange, read_small};

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
-use super::{Error, Key};
+use super::{Error, FileFrames, Key};
 use crate::{Blocking, Span};
 
 /// What a storage tells of an object without reading it.
@@ -33,7 +33,7 @@ pub struct Object {
 
 #[derive(Debug)]
 enum Source {
-    Bytes(Bytes),
+    Pieces(Vec<Bytes>),
     File { key: Key, file: Arc<File> },
     Remote(Arc<dyn ReadRange>),
 }
@@ -53,7 +53,14 @@ impl Object {
     /// An object whose bytes are in memory.
     #[must_use]
     pub fn from_bytes(bytes: Bytes, modified: Option<SystemTime>) -> Self {
-        Self { metadata: Metadata { size: bytes.len() as u64, modified }, source: Source::Bytes(bytes) }
+        Self { metadata: Metadata { size: bytes.len() as u64, modified }, source: Source::Pieces(vec![bytes]) }
+    }
+
+    /// An object whose bytes are in memory, in pieces.
+    #[must_use]
+    pub fn from_pieces(pieces: &[Bytes], modified: Option<SystemTime>) -> Self {
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { metadata: Metadata { size, modified }, source: Source::Pieces(pieces.to_vec()) }
     }
 
     /// An object in an open file.
@@ -83,16 +90,26 @@ impl Object {
         let length = span.length().min(self.metadata.size - offset);
         let span = Span::new(offset, length).unwrap_or(Span::whole(0));
         Ok(match self.source {
-            Source::Bytes(bytes) => Body::Bytes(slice(&bytes, span)),
+            Source::Pieces(pieces) => match slices(pieces, span) {
+                mut slices if slices.len() < 2 => Body::Bytes(slices.pop().unwrap_or_default()),
+                slices => Body::Stream { length, frames: stream::iter(slices.into_iter().map(Ok)).boxed() },
+            },
             Source::File { key, file } => Body::File(FileSpan { key, file, span }),
             Source::Remote(reader) => Body::Stream { length, frames: reader.read(span).await? },
         })
     }
 }
 
-fn slice(bytes: &Bytes, span: Span) -> Bytes {
-    let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(at(span.offset())..at(span.end()))
+/// What pieces have of a run of the bytes that they are together.
+fn slices(pieces: Vec<Bytes>, span: Span) -> Vec<Bytes> {
+    let mut begin = 0;
+    let cut = |piece: Bytes| {
+        let at = |position: u64| usize::try_from(position.saturating_sub(begin)).unwrap_or(usize::MAX).min(piece.len());
+        let slice = piece.slice(at(span.offset())..at(span.end()));
+        begin += piece.len() as u64;
+        slice
+    };
+    pieces.into_iter().map(cut).filter(|slice| !slice.is_empty()).collect()
 }
 
 /// Content on its way out: in memory, in an open file, or as a stream.
@@ -129,7 +146,7 @@ impl Body {
         match self {
             Self::Bytes(bytes) if bytes.is_empty() => stream::empty().boxed(),
             Self::Bytes(bytes) => stream::once(async move { Ok(bytes) }).boxed(),
-            Self::File(file) => file.into_stream(blocking),
+            Self::File(file) => FileFrames::new(file, blocking, FRAME_BYTES).boxed(),
             Self::Stream { frames, .. } => frames,
         }
     }
@@ -150,6 +167,7 @@ pub struct FileSpan {
 }
 
 /// Large enough that the cost of a read vanishes beside its bytes, small enough for many clients at once.
+/// Large enough that the cost of a read vanishes beside its bytes, small enough for many readers at once.
 const FRAME_BYTES: u64 = 256 * 1024;
 
 impl FileSpan {
@@ -183,20 +201,6 @@ impl FileSpan {
         self.file.read_exact_at(&mut frame, offset).map_err(error)?;
         Ok(frame.freeze())
     }
-
-    /// Reads frames of 256 KiB through `blocking`, one ahead of the consumer.
-    fn into_stream(self, blocking: Arc<dyn Blocking>) -> BoxStream<'static, Result<Bytes, Error>> {
-        let frames = self.span.length().div_ceil(FRAME_BYTES);
-        stream::iter(0..frames)
-            .map(move |index| {
-                let (file, blocking) = (self.clone(), Arc::clone(&blocking));
-                let offset = self.span.offset() + index * FRAME_BYTES;
-                let length = FRAME_BYTES.min(self.span.end() - offset);
-                async move { blocking.run(move || file.read_frame(offset, length)).await? }
-            })
-            .buffered(2)
-            .boxed()
-    }
 }
 
 /// Reads a whole small file, or tells that it has more than `limit_bytes`.
@@ -209,4 +213,30 @@ pub fn read_small(file: &mut File, limit_bytes: u64) -> io::Result<Option<Bytes>
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
     Ok((content.len() as u64 <= limit_bytes).then(|| content.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::stream::TryStreamExt as _;
+
+    use super::*;
+    use crate::InlineBlocking;
+
+    #[test]
+    fn a_run_of_bytes_may_lie_in_several_pieces() {
+        let pieces = [Bytes::from_static(b"012"), Bytes::from_static(b"3"), Bytes::from_static(b"456789")];
+        for offset in 0..=11 {
+            for length in 0..=11 {
+                let object = Object::from_pieces(&pieces, None);
+                assert_eq!(object.metadata().size, 10);
+                let body = block_on(object.read(Span::new(offset, length).unwrap())).unwrap();
+                let at = |position: u64| usize::try_from(position).unwrap().min(10);
+                let expected = &b"0123456789"[at(offset)..at(offset + length)];
+                assert_eq!(body.length(), expected.len() as u64);
+                let frames: Vec<_> = block_on(body.into_stream(Arc::new(InlineBlocking)).try_collect()).unwrap();
+                assert_eq!(frames.concat(), expected, "{length} behind {offset}");
+            }
+        }
+    }
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
+use super::pieces::Pieces;
 use super::{Place, State, Stored, Upload, lock};
 use crate::Clock;
 use crate::storage::{Error, Key, Staged};
@@ -68,12 +69,11 @@ impl Staged for StagedMemory {
 
     async fn publish(&mut self, key: &Key) -> Result<(), Error> {
         let chunks = self.with(|upload| upload.chunks.clone())?;
-        // Joined without the lock: it takes as long as the content is large.
-        let content = join(chunks);
-        self.with(|upload| upload.chunks = vec![content.clone()])?;
+        let content = Pieces::new(chunks);
+        self.with(|upload| upload.chunks = content.as_slice().to_vec())?;
         let modified = self.clock.now();
         let mut state = lock(&self.state);
-        let kept = state.objects.get(&Place::of(key)).is_some_and(|object| object.content.len() == content.len());
+        let kept = state.objects.get(&Place::of(key)).is_some_and(|object| object.content.size() == content.size());
         if !kept {
             state.objects.insert(Place::of(key), Stored { content, modified });
         }
@@ -98,15 +98,4 @@ impl fmt::Debug for StagedMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StagedMemory({}, {} bytes)", self.key, self.size)
     }
-}
-
-fn join(mut chunks: Vec<Bytes>) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.swap_remove(0);
-    }
-    let mut joined = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-    for chunk in chunks {
-        joined.extend_from_slice(&chunk);
-    }
-    joined.freeze()
 }

@@ -1,7 +1,8 @@
-//! Reading a file for an answer: on the spot what the page cache holds, elsewhere what has to come from the disk.
+//! Reading a file in frames: on the spot what the page cache holds, elsewhere what has to come from the disk.
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,18 +10,40 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
-use registry_core::Blocking;
-use registry_core::storage::{Error, FileSpan};
+use futures::stream::Stream;
+
+use super::{Error, FileSpan};
+use crate::Blocking;
 
 /// After so many frames without waiting, others get their turn: at most one MiB.
 const FRAMES_PER_TURN: u8 = 4;
 
-/// The frames of a part of a file.
+/// The frames of a part of a file, as a stream that ends with them or with the first error.
 ///
 /// A warm page is copied on the async worker, which costs less than the hop to another thread. A cold one is read
 /// through the seam for blocking work; then the next frame is begun at once, so one frame is on its way from the disk
-/// while another is on its way to the client.
-pub(crate) struct FileFrames {
+/// while another is on its way to the client. The memory of a frame that was dropped is used for a later one.
+///
+/// ```
+/// # use std::io::Write;
+/// # use std::sync::Arc;
+/// use futures::TryStreamExt;
+/// use registry_core::storage::{Body, FileFrames, Metadata, Object};
+/// use registry_core::{Span, TokioBlocking};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut file = tempfile::tempfile()?;
+/// # file.write_all(&[7; 100])?;
+/// let object = Object::from_file("blob".parse()?, Arc::new(file), Metadata { size: 100, modified: None });
+/// let Body::File(span) = object.read(Span::whole(100)).await? else { unreachable!() };
+/// let frames = FileFrames::new(span, Arc::new(TokioBlocking), 64);
+/// let frames: Vec<_> = frames.try_collect().await?;
+/// assert_eq!(frames.concat(), [7; 100]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct FileFrames {
     file: FileSpan,
     blocking: Arc<dyn Blocking>,
     frame_bytes: u64,
@@ -46,7 +69,8 @@ enum Next {
 impl FileFrames {
     /// Frames have `frame_bytes`: large enough that the cost of a read vanishes beside its bytes, small enough for many
     /// clients at once.
-    pub(crate) fn new(file: FileSpan, blocking: Arc<dyn Blocking>, frame_bytes: u64) -> Self {
+    #[must_use]
+    pub fn new(file: FileSpan, blocking: Arc<dyn Blocking>, frame_bytes: u64) -> Self {
         Self {
             blocking,
             frame_bytes,
@@ -62,12 +86,16 @@ impl FileFrames {
     }
 
     /// How many bytes are still to be handed out.
-    pub(crate) fn remaining(&self) -> u64 {
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
         self.end - self.position
     }
 
-    /// The next frame, of at least one byte. To be called while there are bytes remaining.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+    /// The next frame, of at least one byte. To be called while there are bytes remaining, and no more after an error.
+    ///
+    /// # Errors
+    /// What the operating system says, or that the file has become shorter.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         loop {
             match &mut self.next {
                 Next::Ready(frame) => {
@@ -195,6 +223,21 @@ impl Drop for Frame {
     }
 }
 
+impl Stream for FileFrames {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.remaining() == 0 {
+            return Poll::Ready(None);
+        }
+        let frame = futures::ready!(self.poll_frame(cx));
+        if frame.is_err() {
+            self.position = self.end;
+        }
+        Poll::Ready(Some(frame))
+    }
+}
+
 impl fmt::Debug for FileFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FileFrames({}, {}..{})", self.file.key(), self.position, self.end)
@@ -204,8 +247,9 @@ impl fmt::Debug for FileFrames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use registry_core::storage::{Body, Metadata, Object};
-    use registry_core::{InlineBlocking, Span, TokioBlocking};
+    use crate::storage::{Body, Metadata, Object};
+    use crate::{InlineBlocking, Span, TokioBlocking};
+    use futures::stream::{StreamExt as _, TryStreamExt as _};
     use std::io::Write as _;
 
     const FRAME_BYTES: u64 = 256 * 1024;
@@ -226,12 +270,8 @@ mod tests {
         }
     }
 
-    async fn collect(mut frames: FileFrames) -> Result<Vec<u8>, Error> {
-        let mut all = Vec::new();
-        while frames.remaining() > 0 {
-            all.extend(std::future::poll_fn(|cx| frames.poll_next(cx)).await?);
-        }
-        Ok(all)
+    async fn collect(frames: FileFrames) -> Result<Vec<u8>, Error> {
+        Ok(frames.try_collect::<Vec<_>>().await?.concat())
     }
 
     #[tokio::test]
@@ -253,7 +293,7 @@ mod tests {
     async fn memory_is_used_again_when_its_frame_is_sent_and_not_before() {
         let content = content();
         let mut frames = frames(SIZE, Span::whole(SIZE), Arc::new(InlineBlocking)).await;
-        let mut next = async || std::future::poll_fn(|cx| frames.poll_next(cx)).await.unwrap();
+        let mut next = async || frames.next().await.unwrap().unwrap();
         let first = next().await;
         let second = next().await;
         let (begin, half) = (first.as_ptr(), usize::try_from(FRAME_BYTES).unwrap());
@@ -274,7 +314,7 @@ mod tests {
     async fn reads_ahead_what_is_cold() {
         let mut frames = frames(SIZE, Span::whole(SIZE), Arc::new(InlineBlocking)).await;
         frames.reads_inline = false;
-        std::future::poll_fn(|cx| frames.poll_next(cx)).await.unwrap();
+        frames.next().await.unwrap().unwrap();
         assert!(matches!(frames.next, Next::Reading(_)));
         assert_eq!(frames.remaining(), SIZE - FRAME_BYTES);
     }
@@ -284,7 +324,10 @@ mod tests {
         for inline in [true, false] {
             let mut frames = frames(SIZE + 5, Span::whole(SIZE + 5), Arc::new(TokioBlocking)).await;
             frames.reads_inline &= inline;
-            assert!(matches!(collect(frames).await, Err(Error::Failed { .. })));
+            let told: Vec<_> = frames.collect().await;
+            let (last, good) = told.split_last().unwrap();
+            assert!(matches!(last, Err(Error::Failed { .. })));
+            assert!(good.iter().all(Result::is_ok));
         }
     }
 }
