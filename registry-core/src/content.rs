@@ -5,17 +5,17 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 
-use crate::storage::{self, Key, Staged};
-use crate::{Algorithm, Blocking, BodyError, Digest, Error, Hasher, Registry, Span, Stopped};
+use crate::storage::{Key, Staged};
+use crate::{Algorithm, BodyError, Digest, Error, Hasher, Registry, Span};
 
 /// Content that a client sends, in frames of any size.
 pub type ContentStream<'a> = BoxStream<'a, Result<Bytes, BodyError>>;
 
-/// Large enough that the hop to another thread vanishes beside the work. At most two are in memory for each upload.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// Large enough that the hop to the thread that writes vanishes beside its work. At most two are in memory for each upload.
+const BATCH_BYTES: usize = 256 * 1024;
 
-/// Less than this is hashed where it is: the hop would cost more.
-const HASH_INLINE_BYTES: usize = 32 * 1024;
+/// Takes a tenth of a millisecond.
+const HASH_AT_ONCE_BYTES: usize = 128 * 1024;
 
 /// Smaller frames are copied together: each that is kept has a price that does not depend on its bytes.
 const SMALL_BYTES: usize = 4 * 1024;
@@ -49,8 +49,8 @@ impl<'a> Intake<'a> {
         Self { content, batch: None }
     }
 
-    /// Stages what comes, until it ends or `pause_bytes` are staged: while one batch is hashed and written the next one
-    /// comes in. Gives the hash of all that is staged.
+    /// Stages what comes, until it ends or `pause_bytes` are staged: while one batch is written it is hashed, and the next
+    /// one comes in. Gives the hash of all that is staged.
     ///
     /// # Errors
     /// If the storage fails; then there is no hash to go on with.
@@ -58,7 +58,6 @@ impl<'a> Intake<'a> {
         &mut self,
         staged: &mut dyn Staged,
         mut hasher: Hasher,
-        blocking: &Arc<dyn Blocking>,
         pause_bytes: u64,
     ) -> Result<(Hasher, Stop), Error> {
         let begin = staged.size();
@@ -67,12 +66,19 @@ impl<'a> Intake<'a> {
             None => fill(&mut self.content).await,
         };
         loop {
-            if let Some(end) = batch.end.take() {
-                return Ok((process(staged, hasher, batch, blocking).await?, Stop::End(end)));
+            // A clone of a frame shares its bytes.
+            let (frames, end) = (batch.frames.clone(), batch.end.take());
+            let append = async { if frames.is_empty() { Ok(()) } else { staged.append(frames).await } };
+            // The write begins first, and goes on in another thread while this one computes.
+            let hash = hash(&mut hasher, &batch.frames);
+            if let Some(end) = end {
+                let (appended, ()) = futures::join!(append, hash);
+                appended?;
+                return Ok((hasher, Stop::End(end)));
             }
-            let next = fill(&mut self.content);
-            let (processed, next) = futures::join!(process(staged, hasher, batch, blocking), next);
-            (hasher, batch) = (processed?, next);
+            let (appended, (), next) = futures::join!(append, hash, fill(&mut self.content));
+            appended?;
+            batch = next;
             if staged.size() - begin >= pause_bytes {
                 self.batch = Some(batch);
                 return Ok((hasher, Stop::Pause));
@@ -119,51 +125,25 @@ async fn fill(content: &mut ContentStream<'_>) -> Batch {
     batch
 }
 
-async fn process(
-    staged: &mut dyn Staged,
-    hasher: Hasher,
-    batch: Batch,
-    blocking: &Arc<dyn Blocking>,
-) -> Result<Hasher, Error> {
-    if batch.bytes == 0 {
-        return Ok(hasher);
-    }
-    // A clone of a frame shares its bytes.
-    let hash = hash(hasher, batch.frames.clone(), batch.bytes, blocking);
-    let (hasher, appended) = futures::join!(hash, staged.append(batch.frames));
-    appended?;
-    Ok(hasher?)
-}
-
-/// Takes frames into a hash, off the async worker if they are large.
-pub(crate) async fn hash(
-    mut hasher: Hasher,
-    frames: Vec<Bytes>,
-    bytes: usize,
-    blocking: &Arc<dyn Blocking>,
-) -> Result<Hasher, Stopped> {
-    let update = move || {
-        for frame in &frames {
-            hasher.update(frame);
+/// Takes frames into a hash, on the spot: a hop to another thread and back would take as long as a good part of a batch, and
+/// the bytes would have to come out of another processor's cache. Others get their turn in between.
+pub(crate) async fn hash(hasher: &mut Hasher, frames: &[Bytes]) {
+    let mut since = 0;
+    for piece in frames.iter().flat_map(|frame| frame.chunks(HASH_AT_ONCE_BYTES)) {
+        if since >= HASH_AT_ONCE_BYTES {
+            since = 0;
+            tokio::task::yield_now().await;
         }
-        hasher
-    };
-    if bytes <= HASH_INLINE_BYTES { Ok(update()) } else { blocking.run(update).await }
+        hasher.update(piece);
+        since += piece.len();
+    }
 }
 
 /// Hashes what was staged earlier, from `offset` on.
-pub(crate) async fn rehash(
-    staged: &mut dyn Staged,
-    offset: u64,
-    mut hasher: Hasher,
-    blocking: &Arc<dyn Blocking>,
-) -> Result<Hasher, Error> {
+pub(crate) async fn rehash(staged: &mut dyn Staged, offset: u64, mut hasher: Hasher) -> Result<Hasher, Error> {
     let mut frames = staged.read(offset).await?;
     while let Some(frame) = frames.next().await {
-        let frame: Result<Bytes, storage::Error> = frame;
-        let frame = frame?;
-        let bytes = frame.len();
-        hasher = hash(hasher, vec![frame], bytes, blocking).await?;
+        hash(&mut hasher, &[frame?]).await;
     }
     Ok(hasher)
 }
@@ -175,9 +155,7 @@ pub(crate) async fn digest_of(registry: &Registry, key: &Key, algorithm: Algorit
     let mut frames = object.read(whole).await?.into_stream(Arc::clone(registry.blocking()));
     let mut hasher = Hasher::new(algorithm);
     while let Some(frame) = frames.next().await {
-        let frame = frame?;
-        let bytes = frame.len();
-        hasher = hash(hasher, vec![frame], bytes, registry.blocking()).await?;
+        hash(&mut hasher, &[frame?]).await;
     }
     Ok(Some(hasher.finish()))
 }
@@ -197,6 +175,20 @@ mod tests {
         assert_eq!(lengths, [10_000, SMALL_BYTES, 10]);
         assert_eq!(batch.bytes, 10_010 + SMALL_BYTES);
         assert!(matches!(batch.end, Some(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn others_get_their_turn_while_much_is_hashed() {
+        let frames = [Bytes::from(vec![1; HASH_AT_ONCE_BYTES + 1]), Bytes::from(vec![2; 2 * HASH_AT_ONCE_BYTES])];
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut turns = 0;
+        let mut hashing = Box::pin(hash(&mut hasher, &frames));
+        while futures::poll!(&mut hashing).is_pending() {
+            turns += 1;
+        }
+        drop(hashing);
+        assert_eq!(turns, 2);
+        assert_eq!(hasher.finish(), Digest::of(Algorithm::Sha256, &frames.concat()));
     }
 
     #[tokio::test]

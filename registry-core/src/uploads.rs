@@ -126,8 +126,7 @@ impl<'a> Uploads<'a> {
         let id = self.fresh_id();
         let mut staged = self.create(&id).await?;
         let hasher = Hasher::new(digest.algorithm());
-        let blocking = self.registry().blocking();
-        let taken_in = match Intake::new(content).stage(&mut *staged, hasher, blocking, u64::MAX).await {
+        let taken_in = match Intake::new(content).stage(&mut *staged, hasher, u64::MAX).await {
             Ok((_, Stop::End(Err(error)))) => Err(error.into()),
             Ok((hasher, _)) => Ok(hasher),
             Err(error) => Err(error),
@@ -205,7 +204,7 @@ impl<'a> Uploads<'a> {
         let pause_bytes = self.registry().limits().checkpoint_bytes;
         loop {
             let stop;
-            (hasher, stop) = match intake.stage(staged, hasher, self.registry().blocking(), pause_bytes).await {
+            (hasher, stop) = match intake.stage(staged, hasher, pause_bytes).await {
                 // Somebody else was faster, or a crash cut off the end of an upload whose bytes are a blob already.
                 Err(Error::Storage(storage::Error::Busy { .. })) => {
                     return Err(Error::OffsetMismatch { size: staged.size() });
@@ -241,11 +240,7 @@ impl<'a> Uploads<'a> {
             Some((_, hasher)) => (0, Hasher::new(hasher.algorithm())),
             None => (0, Hasher::new(Algorithm::Sha256)),
         };
-        let hasher = if from == size {
-            hasher
-        } else {
-            content::rehash(&mut *staged, from, hasher, self.registry().blocking()).await?
-        };
+        let hasher = if from == size { hasher } else { content::rehash(&mut *staged, from, hasher).await? };
         Ok((staged, hasher))
     }
 
@@ -272,7 +267,7 @@ impl<'a> Uploads<'a> {
     ) -> Result<BlobInfo, Error> {
         if hasher.algorithm() != digest.algorithm() {
             let fresh = Hasher::new(digest.algorithm());
-            hasher = content::rehash(&mut *staged, 0, fresh, self.registry().blocking()).await?;
+            hasher = content::rehash(&mut *staged, 0, fresh).await?;
         }
         let computed = hasher.finish();
         if computed != *digest {

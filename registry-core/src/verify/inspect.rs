@@ -104,7 +104,7 @@ impl Verifier {
         while let Some(frame) = frames.next().await {
             let frame = frame?;
             let bytes = frame.len();
-            hasher = content::hash(hasher, vec![frame], bytes, registry.blocking()).await?;
+            content::hash(&mut hasher, &[frame]).await;
             self.tell(&Seen::Bytes(bytes as u64));
             if let Some(pacer) = &self.options().pacer {
                 pacer.pace(bytes as u64).await;
