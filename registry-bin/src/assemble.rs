@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use registry_auth::{
     AllOf, AllowAll, Anonymous, Authenticator, Authorizer, ClientCertificates, Granted, GrantedOrAnonymous,
@@ -34,6 +35,12 @@ use crate::watch::Watched;
 
 /// Some thousands of manifests.
 const MANIFEST_CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Twenty thousand repositories.
+const CATALOG_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How late the catalog may tell what other processes changed in the same storage.
+const CATALOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A registry, and the claim on what it stores in.
 #[derive(Debug)]
@@ -133,7 +140,8 @@ pub async fn registry(
         .validation(config.validation.clone())
         .tag_rules(config.tag_rules.clone())
         .read_only(config.storage.read_only)
-        .manifest_cache(MANIFEST_CACHE_BYTES);
+        .manifest_cache(MANIFEST_CACHE_BYTES)
+        .catalog_cache(CATALOG_CACHE_BYTES, CATALOG_PATIENCE);
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
+use crate::known_repositories::{Fact, Look};
 use crate::storage::{Entry, EntryKind, Key};
 use crate::{Algorithm, Error, Registry, RepositoryName, layout, name};
 
@@ -19,6 +20,9 @@ pub struct CatalogPage {
 impl Registry {
     /// At most `limit` repositories behind `last`, which need not exist. A repository is listed as long as it has
     /// a manifest. Only what the page needs is looked at.
+    ///
+    /// With a [`catalog_cache`](crate::RegistryBuilder::catalog_cache), what another process changed may be missing for as
+    /// long as that allows.
     ///
     /// # Errors
     /// If the storage fails.
@@ -40,11 +44,11 @@ impl Registry {
         if limit == 0 {
             return Ok(page);
         }
-        let mut names = self.walk(last);
-        while let Some(name) = names.try_next().await? {
+        let mut walk = Walk { remembers: true, ..Walk::new(self, directory, last) };
+        while let Some(name) = walk.next().await? {
             // Many that nobody sees may lie in between: other requests get their turn.
             tokio::task::consume_budget().await;
-            if visible(name.clone()).await && self.has_manifests(&name).await? {
+            if visible(name.clone()).await && self.is_listed(&name).await? {
                 if page.repositories.len() == limit {
                     page.more = true;
                     break;
@@ -53,6 +57,19 @@ impl Registry {
             }
         }
         Ok(page)
+    }
+
+    /// Whether the repository has any manifest, as far as the catalog is concerned.
+    async fn is_listed(&self, name: &RepositoryName) -> Result<bool, Error> {
+        let Some(known) = self.known_repositories() else { return self.has_manifests(name).await };
+        let now = self.clock().now();
+        if let Some(answer) = known.has_manifests(name, now) {
+            return Ok(answer);
+        }
+        let look = known.look(now);
+        let answer = self.has_manifests(name).await?;
+        known.learn(name, Fact::Manifests(answer), look);
+        Ok(answer)
     }
 
     /// Whether the repository has any manifest.
@@ -83,7 +100,7 @@ impl Registry {
         place: fn(&str) -> Key,
         last: Option<&str>,
     ) -> BoxStream<'_, Result<RepositoryName, Error>> {
-        let walk = Walk { registry: self, place, levels: levels_behind(last) };
+        let walk = Walk::new(self, place, last);
         stream::try_unfold(walk, |mut walk| async move { Ok(walk.next().await?.map(|name| (name, walk))) }).boxed()
     }
 
@@ -112,6 +129,8 @@ impl Registry {
 struct Walk<'a> {
     registry: &'a Registry,
     place: fn(&str) -> Key,
+    /// Whether what is known of repositories counts.
+    remembers: bool,
     levels: Vec<Level>,
 }
 
@@ -127,6 +146,10 @@ struct Level {
     more: bool,
     /// How many children are listed at once.
     page: usize,
+    /// Whether a repository lies below it, as far as was seen.
+    has_children: bool,
+    /// Of a level that is seen from its beginning, where that is of use.
+    look: Option<Look>,
 }
 
 /// Enough to make the cost of a listing small beside that of what is done with its entries.
@@ -134,7 +157,7 @@ const PAGE: usize = 1_000;
 
 impl Level {
     fn new(name: String) -> Self {
-        Self { name, after: None, listed: VecDeque::new(), more: true, page: PAGE }
+        Self { name, after: None, listed: VecDeque::new(), more: true, page: PAGE, has_children: false, look: None }
     }
 
     async fn next(&mut self, registry: &Registry, key: &Key) -> Result<Option<Entry>, Error> {
@@ -148,24 +171,51 @@ impl Level {
     }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(registry: &'a Registry, place: fn(&str) -> Key, last: Option<&str>) -> Self {
+        Self { registry, place, remembers: false, levels: levels_behind(last) }
+    }
+
     async fn next(&mut self) -> Result<Option<RepositoryName>, Error> {
         while let Some(level) = self.levels.last_mut() {
             let key = (self.place)(&level.name);
             let Some(entry) = level.next(self.registry, &key).await? else {
-                self.levels.pop();
+                self.leave();
                 continue;
             };
             // What starts with an underscore belongs to the repository itself; other odd names are not ours.
             if entry.kind != EntryKind::Prefix || !name::is_component(&entry.name) {
                 continue;
             }
+            level.has_children = true;
             let child = join(&level.name, &entry.name);
             let Ok(name) = child.parse::<RepositoryName>() else { continue };
-            self.levels.push(Level::new(child));
+            self.enter(&name, child);
             return Ok(Some(name));
         }
         Ok(None)
+    }
+
+    /// What lies below a repository comes next, unless it is known that nothing does.
+    fn enter(&mut self, name: &RepositoryName, directory: String) {
+        let mut look = None;
+        if let (true, Some(known)) = (self.remembers, self.registry.known_repositories()) {
+            let now = self.registry.clock().now();
+            if known.is_leaf(name, now) {
+                return;
+            }
+            look = Some(known.look(now));
+        }
+        self.levels.push(Level { look, ..Level::new(directory) });
+    }
+
+    fn leave(&mut self) {
+        if let Some(Level { name, has_children: false, look: Some(look), .. }) = self.levels.pop()
+            && let Some(known) = self.registry.known_repositories()
+            && let Ok(name) = name.parse()
+        {
+            known.learn(&name, Fact::Leaf, look);
+        }
     }
 }
 

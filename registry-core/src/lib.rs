@@ -21,6 +21,7 @@ mod events;
 pub mod gc;
 mod hasher;
 mod known_manifests;
+mod known_repositories;
 pub mod layout;
 mod limits;
 mod manifests;

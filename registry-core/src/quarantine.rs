@@ -146,7 +146,9 @@ impl Registry {
         digest: &Digest,
         target: &Digest,
     ) -> Result<(), Error> {
-        self.write_link(&layout::member_link(name, member, digest), target).await?;
+        let written = self.write_link(&layout::member_link(name, member, digest), target).await;
+        self.manifests_changed(name);
+        written?;
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
             if is_deleted {
@@ -204,7 +206,9 @@ impl Registry {
         member: Member,
         digest: &Digest,
     ) -> Result<(), Error> {
-        self.delete(&layout::member_link(name, member, digest)).await?;
+        let deleted = self.delete(&layout::member_link(name, member, digest)).await;
+        self.manifests_changed(name);
+        deleted?;
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
             if !is_deleted {

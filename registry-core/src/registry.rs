@@ -3,11 +3,13 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::known_manifests::KnownManifests;
+use crate::known_repositories::KnownRepositories;
 use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
 use crate::{
@@ -55,6 +57,7 @@ struct Inner {
     parsing: Semaphore,
     indexed: Indexed,
     known_manifests: Option<Arc<KnownManifests>>,
+    known_repositories: Option<Arc<KnownRepositories>>,
     hits: Arc<AtomicU64>,
 }
 
@@ -116,6 +119,15 @@ impl RegistryBuilder {
         self
     }
 
+    /// Remembers which repositories have a manifest, for the catalog, as far as about so many bytes go; nothing by default.
+    ///
+    /// What this registry and its clones change shows at once, what others change in the same storage after `patience`.
+    /// Nothing but the catalog answers from it.
+    pub fn catalog_cache(mut self, bytes: usize, patience: Duration) -> Self {
+        self.0.known_repositories = KnownRepositories::new(bytes, patience).map(Arc::new);
+        self
+    }
+
     /// Reads write nothing, not even an index that can be made again; off by default. Operations that change something
     /// are for the embedder to refuse.
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -147,6 +159,7 @@ impl Registry {
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
             known_manifests: None,
+            known_repositories: None,
             hits: Arc::default(),
         })
     }
@@ -173,6 +186,7 @@ impl Registry {
             read_only,
             tag_locks,
             known_manifests,
+            known_repositories,
             hits,
             ..
         } = &*self.0;
@@ -190,6 +204,7 @@ impl Registry {
             parsing: Semaphore::new(PARSED_AT_ONCE),
             indexed: Indexed::default(),
             known_manifests: known_manifests.clone(),
+            known_repositories: known_repositories.clone(),
             hits: Arc::clone(hits),
         }))
     }
@@ -242,6 +257,17 @@ impl Registry {
 
     pub(crate) fn known_manifests(&self) -> Option<&KnownManifests> {
         self.0.known_manifests.as_deref()
+    }
+
+    pub(crate) fn known_repositories(&self) -> Option<&KnownRepositories> {
+        self.0.known_repositories.as_deref()
+    }
+
+    /// To be called after a manifest of the repository came or went.
+    pub(crate) fn manifests_changed(&self, name: &RepositoryName) {
+        if let Some(known) = self.known_repositories() {
+            known.changed(name);
+        }
     }
 
     pub(crate) fn hits(&self) -> &AtomicU64 {

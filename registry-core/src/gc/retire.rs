@@ -97,7 +97,9 @@ impl Collector {
             // Somebody deleted it meanwhile.
             return Ok(None);
         }
-        Ok(Some(storage.delete(&link).await?))
+        let deleted = storage.delete(&link).await;
+        self.registry().manifests_changed(name);
+        Ok(Some(deleted?))
     }
 
     /// Puts back what somebody came to want while it was taken away. The next run would too; this makes the time short in
@@ -126,19 +128,21 @@ impl Collector {
         for (member, id) in wanted {
             let digest = plan.digests.digest(id);
             let (link, copy) = link_and_copy(&repository.name, member, &digest, &report.run);
-            self.bring_back(&copy, &link).await?;
+            self.bring_back(&repository.name, &copy, &link).await?;
         }
         Ok(())
     }
 
     /// Puts a link back in its place, unless one is there; tells whether one is there now. What is torn is no link.
-    pub(super) async fn bring_back(&self, copy: &Key, link: &Key) -> Result<bool, Error> {
+    pub(super) async fn bring_back(&self, name: &RepositoryName, copy: &Key, link: &Key) -> Result<bool, Error> {
         let registry = self.registry();
         if registry.link(link).await?.is_some() {
             return Ok(true);
         }
         let Some(target) = registry.link(copy).await? else { return Ok(false) };
-        registry.write_link(link, &target).await?;
+        let written = registry.write_link(link, &target).await;
+        registry.manifests_changed(name);
+        written?;
         Ok(registry.link(link).await?.is_some())
     }
 

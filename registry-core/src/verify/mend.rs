@@ -53,7 +53,9 @@ impl Scrub<'_> {
             None => layout::member_link(name, member, &digest),
             Some(run) => copy_and_mark(&layout::retired(name, member, &digest), run).0,
         };
-        rewrite(self.registry(), &place, &digest).await
+        let rewritten = rewrite(self.registry(), &place, &digest).await;
+        self.registry().manifests_changed(name);
+        rewritten
     }
 
     /// A tag that ever pointed to one manifest of those that are there still does.

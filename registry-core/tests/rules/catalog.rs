@@ -1,5 +1,11 @@
-use registry_core::layout;
+use std::time::Duration;
 
+use futures::stream::TryStreamExt as _;
+use registry_core::gc::Quarantine;
+use registry_core::layout;
+use registry_core::storage::Storage as _;
+
+use crate::gc::{collect, eager};
 use crate::world::{World, push_blob, push_image, sha256};
 
 async fn names(world: &World, last: Option<&str>, limit: usize) -> (Vec<String>, bool) {
@@ -74,4 +80,77 @@ async fn what_is_no_repository_is_passed_over() {
     }
     assert_eq!(names(&world, None, 10).await, (vec!["a".to_owned()], false));
     assert_eq!(names(&world, None, 0).await, (vec![], false));
+}
+
+/// A world whose catalog remembers.
+fn remembering() -> World {
+    World::with(|builder| builder.catalog_cache(64 * 1024, Duration::from_secs(5)))
+}
+
+/// How often a page asks the storage.
+async fn looks(world: &World) -> usize {
+    let before = world.storage.operations().len();
+    names(world, None, 10).await;
+    world.storage.operations().len() - before
+}
+
+#[tokio::test]
+async fn a_page_that_is_known_asks_for_no_repository() {
+    let world = remembering();
+    for name in ["a", "b", "group/c"] {
+        push_image(&world.at(name), "1").await;
+    }
+    push_blob(&world.at("blobs-only"), b"layer").await;
+    let first = names(&world, None, 10).await;
+    assert_eq!(first.0, ["a", "b", "group/c"]);
+    // The root, and the group.
+    assert_eq!(looks(&world).await, 2);
+    assert_eq!(names(&world, None, 10).await, first);
+    assert_eq!(names(&world, Some("a"), 1).await, (vec!["b".to_owned()], true));
+
+    world.clock.advance(5);
+    assert!(looks(&world).await > 10);
+    assert_eq!(looks(&world).await, 2);
+}
+
+#[tokio::test]
+async fn own_changes_show_at_once_and_others_after_a_while() {
+    let world = remembering();
+    let digest = push_image(&world.at("a"), "1").await;
+    push_image(&world.at("b"), "1").await;
+    assert_eq!(names(&world, None, 10).await.0, ["a", "b"]);
+    push_image(&world.at("a/below"), "1").await;
+    assert_eq!(names(&world, None, 10).await.0, ["a", "a/below", "b"]);
+    world.at("a").manifests().delete(&digest.into()).await.unwrap();
+    assert_eq!(names(&world, None, 10).await.0, ["a/below", "b"]);
+    push_image(&world.at("a"), "1").await;
+    assert_eq!(names(&world, None, 10).await.0, ["a", "a/below", "b"]);
+
+    let link = layout::revision_link(&"b/other".parse().unwrap(), &digest);
+    world.write(&link, layout::link(&digest)).await;
+    let gone = layout::revision_link(&"a".parse().unwrap(), &digest);
+    world.storage.delete(&gone).await.unwrap();
+    assert_eq!(names(&world, None, 10).await.0, ["a", "a/below", "b"]);
+    world.clock.advance(5);
+    assert_eq!(names(&world, None, 10).await.0, ["a/below", "b", "b/other"]);
+}
+
+#[tokio::test]
+async fn what_a_collector_takes_and_gives_back_shows_at_once() {
+    let world = remembering();
+    let digest = push_image(&world.at("a"), "1").await;
+    world.at("a").tags().delete(&"1".parse().unwrap()).await.unwrap();
+    assert_eq!(names(&world, None, 10).await.0, ["a"]);
+    world.clock.advance(30 * 24 * 3600);
+    assert_eq!(names(&world, None, 10).await.0, ["a"]);
+    let mut options = eager();
+    options.delete_untagged = true;
+    let report = collect(&world, options).await;
+    assert_eq!(report.retired_manifests, 1, "{report:?}");
+    assert_eq!(names(&world, None, 10).await.0, Vec::<String>::new());
+
+    let taken: Vec<_> = world.registry.quarantined().try_collect().await.unwrap();
+    let taken = taken.iter().find(|item| item.digest == digest && matches!(item.place, Quarantine::Manifest { .. }));
+    assert!(world.registry.restore(taken.unwrap()).await.unwrap());
+    assert_eq!(names(&world, None, 10).await.0, ["a"]);
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use registry_core::model::{Step, check, programs};
@@ -19,8 +20,9 @@ proptest! {
     }
 
     #[test]
-    fn so_does_one_that_keeps_manifests_in_memory(program in programs(40)) {
-        run(Registry::builder(Arc::new(Memory::new())).manifest_cache(64 * 1024), &program)?;
+    fn so_does_one_that_keeps_much_in_memory(program in programs(40)) {
+        let builder = Registry::builder(Arc::new(Memory::new())).manifest_cache(64 * 1024);
+        run(builder.catalog_cache(64 * 1024, Duration::from_hours(1)), &program)?;
     }
 
     #[test]
