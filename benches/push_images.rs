@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use registry_benches::{Connection, Content, Layer, chunked, image_manifest, together};
+use registry_benches::{Connection, Content, Encoded, Layer, chunked, image_manifest, together};
 use registry_core::MediaType;
 
 const LAYERS: u64 = 10;
@@ -80,7 +80,7 @@ fn push_all(load: Load, client: u64) -> io::Result<Vec<Duration>> {
 
 /// An image, made before the clock runs.
 struct Image {
-    blobs: Vec<(Layer, Vec<u8>)>,
+    blobs: Vec<(Layer, Encoded)>,
     manifest: String,
 }
 

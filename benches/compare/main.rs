@@ -11,6 +11,8 @@
 //! not there is left out, which is said. nginx serves the blob from a plain file, which is the limit of what can be had,
 //! and stands with TLS in front of Distribution 2.8, as it does in many places.
 
+mod chart;
+mod curve;
 mod peer;
 mod plot;
 mod process;
@@ -25,9 +27,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use chart::Drawn;
 use peer::{Peer, Programs};
-use report::{Figures, Report};
-use row::Row;
+use report::{Figures, Measured, Report};
+use row::{Row, Work};
 use served::Served;
 
 #[derive(Debug, Parser)]
@@ -60,9 +63,18 @@ struct Arguments {
     /// Writes the figures to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Draws CPU time and throughput of the large blobs into this file.
+    /// Draws CPU time and throughput of the large blobs into this file, or the curves.
     #[arg(long)]
     svg: Option<PathBuf>,
+    /// Leaves out what needs more tags, repositories or blobs than this in the volume.
+    #[arg(long, default_value_t = usize::MAX)]
+    most: usize,
+    /// How large the blobs are where the most memory counts, in MiB; that many times 33 lie on the disk meanwhile.
+    #[arg(long, default_value_t = 1024)]
+    peak_mebibytes: usize,
+    /// How costs grow with clients, bytes, tags and blobs, instead of the table; of this registry and Distribution 3.
+    #[arg(long)]
+    curves: bool,
 }
 
 fn main() -> ExitCode {
@@ -78,36 +90,74 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> io::Result<()> {
     let programs = Programs::find(arguments)?;
     let mut report = Report::default();
-    for row in row::all() {
-        let is_wanted = arguments.only.is_empty() || arguments.only.iter().any(|part| row.name.contains(part));
-        if is_wanted {
-            let figures = measure(&row, &programs, arguments)?;
-            report.add(&row, &figures);
+    let picture = if arguments.curves {
+        chart::draw(&follow(&programs, arguments, &mut report)?)
+    } else {
+        for row in row::all(arguments.peak_mebibytes).iter().filter(|row| arguments.wants(&row.name)) {
+            if let Some(figures) = measure(row, &Peer::ALL, &programs, arguments)? {
+                report.add(Measured::new(row, &figures));
+            }
         }
-    }
+        plot::draw(&report)
+    };
     println!("\n{}", report.table());
     if let Some(path) = &arguments.json {
         std::fs::write(path, report.json())?;
     }
     if let Some(path) = &arguments.svg {
-        std::fs::write(path, plot::draw(&report))?;
+        std::fs::write(path, picture)?;
     }
     Ok(())
 }
 
-/// Lets every server that can do the work have its turns.
-fn measure(row: &Row, programs: &Programs, arguments: &Arguments) -> io::Result<Vec<Figures>> {
+/// Measures the points of the curves; each is a row of the report, too.
+fn follow(programs: &Programs, arguments: &Arguments, report: &mut Report) -> io::Result<Vec<Drawn>> {
+    let mut curves = Vec::new();
+    for curve in curve::all().into_iter().filter(|curve| arguments.wants(curve.name)) {
+        let mut points = Vec::new();
+        for point in &curve.points {
+            let figures = measure(&point.row, &[Peer::Ours, Peer::Distribution], programs, arguments)?;
+            let measured = figures.map(|figures| Measured::new(&point.row, &figures));
+            points.push(measured.clone());
+            if let Some(measured) = measured {
+                report.add(measured);
+            }
+        }
+        curves.push((curve, points));
+    }
+    Ok(curves)
+}
+
+impl Arguments {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part))
+    }
+}
+
+/// Lets every server that can do the work have its turns; `None` if the disk has no room for it.
+fn measure(row: &Row, peers: &[Peer], programs: &Programs, arguments: &Arguments) -> io::Result<Option<Vec<Figures>>> {
     println!("{}", row.name);
+    if row.work.filled() > arguments.most {
+        println!("    LEFT OUT: it needs {} in the volume", row.work.filled());
+        return Ok(None);
+    }
+    let disk = rustix::fs::statvfs(&arguments.folder)?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < row.work.disk_bytes() as u64
+        || disk.f_ffree < 2 * row.work.blobs() as u64
+    {
+        println!("    LEFT OUT: the disk of {} has no room for it", arguments.folder.display());
+        return Ok(None);
+    }
     let folder = tempfile::Builder::new().prefix("compare.").tempdir_in(&arguments.folder)?;
     served::fill(row, folder.path())?;
     let mut served = Vec::new();
-    for peer in Peer::ALL {
-        if peer.does(row) && programs.has(peer) {
-            served.push(Served::start(peer, row, programs, folder.path())?);
-        }
+    for peer in peers.iter().copied().filter(|peer| peer.does(row) && programs.has(*peer)) {
+        served.push(Served::start(peer, row, programs, folder.path())?);
     }
     let mut figures: Vec<_> = served.iter().map(|served| Figures::new(served.peer())).collect();
-    for round in 0..arguments.rounds {
+    // It takes minutes, and chance has little to say.
+    let rounds = if matches!(row.work, Work::PushAndPull { .. }) { 1 } else { arguments.rounds };
+    for round in 0..rounds {
         for turn in 0..served.len() {
             let index = (round + turn) % served.len();
             let done = served[index]
@@ -117,5 +167,5 @@ fn measure(row: &Row, programs: &Programs, arguments: &Arguments) -> io::Result<
             figures[index].turns.push(done);
         }
     }
-    Ok(figures)
+    Ok(Some(figures))
 }

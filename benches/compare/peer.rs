@@ -14,7 +14,7 @@ pub(crate) enum Peer {
     Distribution2,
     /// nginx with TLS in front of [`Distribution2`](Self::Distribution2).
     Fronted,
-    /// The blob as a plain file.
+    /// The blob, or the manifest, as a plain file.
     Nginx,
 }
 
@@ -77,7 +77,12 @@ impl Peer {
             // It gives all tags at once.
             Self::Distribution2 => !row.tls && !matches!(row.work, Work::Request { path: Place::Tags(_), .. }),
             Self::Fronted => row.tls,
-            Self::Nginx => matches!(row.work, Work::Pull { .. }),
+            Self::Nginx => match row.work {
+                Work::Pull { .. } | Work::Request { path: Place::Blob { among: 0, .. }, .. } => true,
+                // It knows no names and no passwords, which is what makes it a limit.
+                Work::Request { path: Place::ManifestByTag | Place::ManifestByDigest, .. } => !row.login,
+                _ => false,
+            },
         }
     }
 

@@ -18,20 +18,27 @@ pub(crate) fn draw(report: &Report) -> String {
     let lines: usize = rows.iter().map(|row| row.best.len() + 2).sum();
     #[expect(clippy::cast_precision_loss, reason = "there are few lines")]
     let height = 40.0 + lines as f64 * LINE;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<style>text {{ fill: #777 }} .ours {{ fill: #d9480f }} .other {{ fill: #8fa3b8 }}</style>\n"
-    );
+    let mut svg = begin(WIDTH, height);
     text(&mut svg, NAME, 20.0, "CPU seconds of the server for a gigabyte");
     text(&mut svg, NAME + PANEL + GAP, 20.0, "gigabytes a second");
     let mut top = 44.0;
     for row in rows {
-        text(&mut svg, 0.0, top + 13.0, row.row);
+        text(&mut svg, 0.0, top + 13.0, &row.row);
         top += LINE;
         top = bars(&mut svg, row, top) + LINE;
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The head of a picture.
+pub(crate) fn begin(width: f64, height: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
+         font-size=\"13\">\n<style>text {{ fill: #777 }} .ours {{ fill: #d9480f; stroke: #d9480f }} \
+         .other {{ fill: #8fa3b8; stroke: #8fa3b8 }} polyline {{ stroke-width: 2 }} polyline.ours, polyline.other {{ fill: none }}\
+         </style>\n"
+    )
 }
 
 fn bars(svg: &mut String, row: &Measured, mut top: f64) -> f64 {
@@ -58,6 +65,6 @@ fn bar(svg: &mut String, class: &str, left: f64, top: f64, share: f64, figure: f
     text(svg, left + width + 6.0, top + 13.0, &digits(figure));
 }
 
-fn text(svg: &mut String, left: f64, top: f64, said: &str) {
+pub(crate) fn text(svg: &mut String, left: f64, top: f64, said: &str) {
     let _ = writeln!(svg, "<text x=\"{left:.1}\" y=\"{top:.1}\">{said}</text>");
 }

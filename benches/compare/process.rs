@@ -41,7 +41,17 @@ impl Running {
 
     /// Bytes of memory that it and its children have, in the kernel's count.
     pub(crate) fn resident_bytes(&self) -> io::Result<f64> {
-        tree(self.0.id()).into_iter().map(resident_bytes).sum()
+        tree(self.0.id()).into_iter().map(|id| memory(id, "VmRSS:")).sum()
+    }
+
+    /// The most bytes of memory that it and its children had since [`forget_peak`](Self::forget_peak).
+    pub(crate) fn peak_bytes(&self) -> io::Result<f64> {
+        tree(self.0.id()).into_iter().map(|id| memory(id, "VmHWM:")).sum()
+    }
+
+    /// From now on the most memory counts.
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        tree(self.0.id()).into_iter().try_for_each(|id| fs::write(format!("/proc/{id}/clear_refs"), "5"))
     }
 }
 
@@ -88,9 +98,10 @@ fn cpu_seconds(id: u32) -> io::Result<f64> {
     Ok(ticks.sum::<io::Result<f64>>()? / TICKS)
 }
 
-fn resident_bytes(id: u32) -> io::Result<f64> {
+/// A line of what the kernel tells of a process's memory.
+fn memory(id: u32, name: &str) -> io::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or(io::ErrorKind::InvalidData)?;
     Ok(kibibytes.trim().parse::<f64>().map_err(io::Error::other)? * 1024.0)
 }

@@ -17,15 +17,16 @@ pub(crate) struct Figures {
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Measured>);
 
-#[derive(Debug)]
+/// The servers in one row.
+#[derive(Debug, Clone)]
 pub(crate) struct Measured {
-    pub(crate) row: &'static str,
+    pub(crate) row: String,
     pub(crate) unit: Unit,
     pub(crate) best: Vec<Best>,
 }
 
 /// The best turn of a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Best {
     pub(crate) peer: Peer,
     pub(crate) cost: f64,
@@ -48,10 +49,8 @@ impl Figures {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, row: &Row, figures: &[Figures]) {
-        let unit = row.work.unit();
-        let best = figures.iter().filter_map(|figures| figures.best(unit)).collect();
-        self.0.push(Measured { row: row.name, unit, best });
+    pub(crate) fn add(&mut self, measured: Measured) {
+        self.0.push(measured);
     }
 
     pub(crate) fn rows(&self) -> &[Measured] {
@@ -62,7 +61,7 @@ impl Report {
     pub(crate) fn table(&self) -> String {
         let mut table = String::from("| | | cost | of Distribution 3 | throughput |\n|---|---|---:|---:|---:|\n");
         for measured in &self.0 {
-            let mut name = measured.row;
+            let mut name = measured.row.as_str();
             for best in &measured.best {
                 let share = measured.share(best).map(in_short).unwrap_or_default();
                 let rate = best.rate.map(|rate| format!("{} {}", digits(rate), measured.unit.rate_name()));
@@ -100,6 +99,12 @@ impl Report {
 }
 
 impl Measured {
+    pub(crate) fn new(row: &Row, figures: &[Figures]) -> Self {
+        let unit = row.work.unit();
+        let best = figures.iter().filter_map(|figures| figures.best(unit)).collect();
+        Self { row: row.name.clone(), unit, best }
+    }
+
     /// The cost as a share of that of Distribution 3.
     fn share(&self, best: &Best) -> Option<f64> {
         let theirs = self.best.iter().find(|other| other.peer == Peer::Distribution)?;

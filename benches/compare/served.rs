@@ -3,15 +3,16 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use registry_benches::Connection;
+use registry_core::{Algorithm, Digest};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::peer::{Peer, Programs, Setting};
+use crate::peer::{Command, Peer, Programs, Setting};
 use crate::process::Running;
 use crate::row::{Place, Row, Work};
 use crate::work::{self, Prepared, Turn};
@@ -20,6 +21,8 @@ use crate::work::{self, Prepared, Turn};
 #[derive(Debug)]
 pub(crate) struct Served {
     peer: Peer,
+    commands: Vec<Command>,
+    log: PathBuf,
     processes: Vec<Running>,
     door: Door,
     prepared: Prepared,
@@ -65,17 +68,15 @@ impl Served {
         }
         let prepared = Prepared::new(row);
         if peer == Peer::Nginx {
-            prepared.write_blob(&folder.join("blob"))?;
+            prepared.write_file(&folder.join("blob"))?;
         }
         let (port, inner_port) = (free_port()?, free_port()?);
         let setting = Setting { row, folder: &folder, volume: &volume, port, inner_port };
         let log = folder.join("log");
         let commands = peer.configure(programs, &setting)?;
-        let processes = commands.iter().map(|command| Running::start(command, &log));
-        let processes = processes.collect::<io::Result<_>>()?;
         let door = Door { address: (Ipv4Addr::LOCALHOST, port).into(), tls, login: row.login };
-        let mut served = Self { peer, processes, door, prepared };
-        served.wait_until_ready(&log)?;
+        let mut served = Self { peer, commands, log, processes: Vec::new(), door, prepared };
+        served.restart()?;
         if peer != Peer::Nginx {
             served.prepared.push(&served.door)?;
         }
@@ -88,23 +89,45 @@ impl Served {
 
     /// Does the work once.
     #[expect(clippy::disallowed_methods, reason = "what is measured is the time of the machine")]
-    pub(crate) fn turn(&self, row: &Row, round: u64, seconds: f64) -> io::Result<Turn> {
-        if row.work == Work::Idle {
-            let amount = self.processes.iter().map(Running::resident_bytes).sum::<io::Result<f64>>()?;
-            return Ok(Turn { amount, seconds: 0.0, cpu_seconds: 0.0 });
+    pub(crate) fn turn(&mut self, row: &Row, round: u64, seconds: f64) -> io::Result<Turn> {
+        let only = |amount| Turn { amount, seconds: 0.0, cpu_seconds: 0.0 };
+        match row.work {
+            Work::Idle => return Ok(only(self.sum(Running::resident_bytes)?)),
+            Work::Start { .. } => {
+                self.processes.clear();
+                let begun = Instant::now();
+                self.restart()?;
+                return Ok(only(begun.elapsed().as_secs_f64() * 1e3));
+            }
+            Work::PushAndPull { .. } => self.processes.iter().try_for_each(Running::forget_peak)?,
+            _ => {}
         }
         let work = work::ready(row.work, &self.door, &self.prepared, round, Duration::from_secs_f64(seconds))?;
         let (cpu, begun) = (self.cpu_seconds()?, Instant::now());
         let amount = work.run()?;
+        if matches!(row.work, Work::PushAndPull { .. }) {
+            return Ok(only(self.sum(Running::peak_bytes)?));
+        }
         Ok(Turn { amount, seconds: begun.elapsed().as_secs_f64(), cpu_seconds: self.cpu_seconds()? - cpu })
     }
 
     fn cpu_seconds(&self) -> io::Result<f64> {
-        self.processes.iter().map(Running::cpu_seconds).sum()
+        self.sum(Running::cpu_seconds)
+    }
+
+    fn sum(&self, of: fn(&Running) -> io::Result<f64>) -> io::Result<f64> {
+        self.processes.iter().map(of).sum()
+    }
+
+    /// Starts its programs, and waits for an answer.
+    fn restart(&mut self) -> io::Result<()> {
+        let processes = self.commands.iter().map(|command| Running::start(command, &self.log));
+        self.processes = processes.collect::<io::Result<_>>()?;
+        self.wait_until_ready()
     }
 
     #[expect(clippy::disallowed_methods, reason = "nobody tells when another program is ready")]
-    fn wait_until_ready(&mut self, log: &Path) -> io::Result<()> {
+    fn wait_until_ready(&mut self) -> io::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < READY {
             if self.processes.iter_mut().any(Running::has_ended) {
@@ -115,9 +138,9 @@ impl Served {
             if answered.is_ok_and(|status| status < 500) {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(1));
         }
-        let said = fs::read_to_string(log).unwrap_or_default();
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
         Err(io::Error::other(format!("{} did not start: {said}", self.peer.name())))
     }
 }
@@ -126,7 +149,7 @@ const VOLUME: &str = "volume";
 
 /// Whether a row is of more than can be pushed in good time.
 fn is_filled(row: &Row) -> bool {
-    matches!(row.work, Work::Request { path: Place::Tags(_) | Place::Catalog(_), .. })
+    row.work.filled() > 0
 }
 
 /// Writes what the servers of such a row read, and no more, into a volume in `parent`.
@@ -144,8 +167,19 @@ pub(crate) fn fill(row: &Row, parent: &Path) -> io::Result<()> {
         Work::Request { path: Place::Catalog(count), .. } => {
             (0..count).try_for_each(|number| begin_repository(&repositories.join(work::repository(number))))
         }
-        _ => Ok(()),
+        _ => begin_blobs(&parent.join(VOLUME).join("docker/registry/v2/blobs/sha256"), row.work.blobs()),
     }
+}
+
+/// So many blobs without content.
+fn begin_blobs(blobs: &Path, count: usize) -> io::Result<()> {
+    for number in 0..count {
+        let hash = Digest::of(Algorithm::Sha256, &number.to_le_bytes()).hex();
+        let blob = blobs.join(&hash[..2]).join(&hash);
+        fs::create_dir_all(&blob)?;
+        fs::File::create(blob.join("data"))?;
+    }
+    Ok(())
 }
 
 /// A repository with a manifest and no tags.

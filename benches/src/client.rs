@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use registry_core::Digest;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::Encoded;
+
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -38,8 +40,8 @@ pub enum Content<'a> {
     Whole(&'a [u8]),
     /// The same, of this media type.
     Typed(&'a str, &'a [u8]),
-    /// What [`chunked`](crate::chunked) made.
-    Chunked(&'a [u8]),
+    /// In chunks.
+    Chunked(&'a Encoded),
 }
 
 /// What came back. The body was read and dropped.
@@ -116,28 +118,38 @@ impl Connection {
             Content::None => ("Content-Length: 0".to_owned(), &[][..]),
             Content::Whole(body) => (format!("Content-Length: {}", body.len()), body),
             Content::Typed(kind, body) => (format!("Content-Type: {kind}\r\nContent-Length: {}", body.len()), body),
-            Content::Chunked(body) => ("Transfer-Encoding: chunked".to_owned(), body),
+            Content::Chunked(_) => ("Transfer-Encoding: chunked".to_owned(), &[][..]),
         };
         let Self { host, headers, .. } = self;
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}{framing}\r\n\r\n");
         self.socket.write_all(head.as_bytes())?;
-        self.socket.write_all(body)?;
+        match content {
+            Content::Chunked(encoded) => encoded.write_to(&mut *self.socket)?,
+            _ => self.socket.write_all(body)?,
+        }
         self.socket.flush()
     }
 
-    /// Pushes a blob as docker does, in three requests; `encoded` is what [`chunked`](crate::chunked) made of it.
+    /// Pushes a blob as docker does, in three requests.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub fn push(&mut self, repository: &str, digest: &Digest, encoded: &[u8]) -> io::Result<()> {
-        let missing = || io::Error::other("no Location");
-        let start = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), Content::None, 202)?;
-        let upload = start.location.ok_or_else(missing)?;
-        let written = self.send("PATCH", &upload, Content::Chunked(encoded), 202)?;
-        let upload = written.location.ok_or_else(missing)?;
+    pub fn push(&mut self, repository: &str, digest: &Digest, encoded: &Encoded) -> io::Result<()> {
+        let upload = self.upload(repository, encoded)?;
         let separator = if upload.contains('?') { '&' } else { '?' };
         self.send("PUT", &format!("{upload}{separator}digest={digest}"), Content::None, 201)?;
         Ok(())
+    }
+
+    /// The first two of the requests of a push; gives where the third one goes.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn upload(&mut self, repository: &str, encoded: &Encoded) -> io::Result<String> {
+        let missing = || io::Error::other("no Location");
+        let start = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), Content::None, 202)?;
+        let upload = start.location.ok_or_else(missing)?;
+        self.send("PATCH", &upload, Content::Chunked(encoded), 202)?.location.ok_or_else(missing)
     }
 
     fn answer(&mut self, is_head: bool) -> io::Result<Answer> {

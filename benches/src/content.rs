@@ -1,6 +1,8 @@
 //! Content to push.
 
-use registry_core::{Algorithm, Digest, MediaType};
+use std::io::{self, Write};
+
+use registry_core::{Algorithm, Digest, Hasher, MediaType};
 
 /// Content and its digest.
 #[derive(Debug, Clone)]
@@ -41,6 +43,75 @@ impl Layer {
     }
 }
 
+/// A block again and again: large content that needs little memory.
+#[derive(Debug, Clone)]
+pub struct Repeated {
+    /// The SHA-256 of all of it.
+    pub digest: Digest,
+    block: Vec<u8>,
+    count: usize,
+}
+
+/// Large enough that nobody notices where one ends.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+impl Repeated {
+    /// `bytes` bytes that do not compress in themselves, rounded down to whole blocks of 1 MiB if they are more than one;
+    /// another sequence for each `seed`.
+    #[must_use]
+    pub fn new(bytes: usize, seed: u64) -> Self {
+        let block = Layer::new(bytes.min(BLOCK_BYTES), seed).content;
+        let count = (bytes / BLOCK_BYTES).max(1);
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        (0..count).for_each(|_| hasher.update(&block));
+        Self { digest: hasher.finish(), block, count }
+    }
+
+    /// How many bytes it is in all.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.block.len() * self.count
+    }
+
+    /// As a manifest tells of it.
+    #[must_use]
+    pub fn told(&self) -> (&Digest, usize) {
+        (&self.digest, self.size())
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {
+        (0..self.count).try_for_each(|_| writer.write_all(&self.block))
+    }
+
+    /// How it goes over HTTP/1.1.
+    #[must_use]
+    pub fn encoded(&self) -> Encoded {
+        Encoded { block: chunks(&self.block), count: self.count }
+    }
+}
+
+/// Content in the chunks of HTTP/1.1, made beforehand, so that a client has nothing to do but to write it.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    block: Vec<u8>,
+    count: usize,
+}
+
+impl Encoded {
+    /// Writes the chunks and the end of the body.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_to(&self, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        (0..self.count).try_for_each(|_| writer.write_all(&self.block))?;
+        writer.write_all(LAST_CHUNK)
+    }
+}
+
 /// The manifest of an image, of a configuration and layers that are told by digest and size.
 #[must_use]
 pub fn image_manifest(config: (&Digest, usize), layers: &[(&Digest, usize)]) -> String {
@@ -55,17 +126,21 @@ pub fn image_manifest(config: (&Digest, usize), layers: &[(&Digest, usize)]) -> 
     .to_string()
 }
 
-/// The content as a body of unknown length goes over HTTP/1.1, in chunks of 32 KiB as docker sends them.
-///
-/// It is built beforehand, so that the client has nothing to do but to write it.
+/// The content as a body of unknown length goes over HTTP/1.1.
 #[must_use]
-pub fn chunked(content: &[u8]) -> Vec<u8> {
+pub fn chunked(content: &[u8]) -> Encoded {
+    Encoded { block: chunks(content), count: 1 }
+}
+
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// In chunks of 32 KiB, as docker sends them.
+fn chunks(content: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(content.len() + content.len() / 1024 + 16);
     for chunk in content.chunks(32 * 1024) {
         encoded.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         encoded.extend_from_slice(chunk);
         encoded.extend_from_slice(b"\r\n");
     }
-    encoded.extend_from_slice(b"0\r\n\r\n");
     encoded
 }

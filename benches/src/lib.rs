@@ -11,7 +11,7 @@ mod server;
 mod store;
 
 pub use client::{Answer, Connection, Content, drain, together};
-pub use content::{Layer, chunked, image_manifest};
+pub use content::{Encoded, Layer, Repeated, chunked, image_manifest};
 pub use place::Place;
 pub use server::Server;
 pub use store::StoreSize;
