@@ -166,7 +166,6 @@ pub struct FileSpan {
     span: Span,
 }
 
-/// Large enough that the cost of a read vanishes beside its bytes, small enough for many clients at once.
 /// Large enough that the cost of a read vanishes beside its bytes, small enough for many readers at once.
 const FRAME_BYTES: u64 = 256 * 1024;
 
