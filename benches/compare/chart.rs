@@ -9,11 +9,11 @@ use crate::report::{Measured, digits};
 
 const COLUMNS: usize = 2;
 const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 40.0;
 const TOP: f64 = 44.0;
-const INNER_WIDTH: f64 = WIDTH - LEFT - 60.0;
-const INNER_HEIGHT: f64 = HEIGHT - TOP - 50.0;
+const INNER_WIDTH: f64 = WIDTH - LEFT - 80.0;
+const INNER_HEIGHT: f64 = HEIGHT - TOP - 70.0;
 
 /// A curve, and what was measured of its points.
 pub(crate) type Drawn = (Curve, Vec<Option<Measured>>);
@@ -53,24 +53,44 @@ fn chart(svg: &mut String, curve: &Curve, measured: &[Option<Measured>]) {
     }
     text(svg, LEFT, HEIGHT - 16.0, curve.axis);
     for peer in [Peer::Distribution, Peer::Ours] {
-        let costs = measured.iter().enumerate().filter_map(|(index, measured)| {
+        let marks = measured.iter().enumerate().filter_map(|(index, measured)| {
             let best = measured.as_ref()?.best.iter().find(|best| best.peer == peer)?;
-            Some((across(index), down(best.cost), best.cost))
+            let is_least = measured.as_ref()?.best.iter().all(|other| other.cost >= best.cost);
+            Some(Mark { left: across(index), top: down(best.cost), cost: best.cost, is_least })
         });
-        line(svg, peer, &costs.collect::<Vec<_>>());
+        line(svg, peer, &marks.collect::<Vec<_>>());
     }
 }
 
-fn line(svg: &mut String, peer: Peer, points: &[(f64, f64, f64)]) {
-    let class = if peer == Peer::Ours { "ours" } else { "other" };
-    let path: Vec<String> = points.iter().map(|(left, top, _)| format!("{left:.1},{top:.1}")).collect();
+/// A point on the picture.
+struct Mark {
+    left: f64,
+    top: f64,
+    cost: f64,
+    /// Nothing is below it.
+    is_least: bool,
+}
+
+fn line(svg: &mut String, peer: Peer, marks: &[Mark]) {
+    let (class, name) = if peer == Peer::Ours { ("ours", "ours") } else { ("other", "D3") };
+    let path: Vec<String> = marks.iter().map(|mark| format!("{:.1},{:.1}", mark.left, mark.top)).collect();
     let _ = writeln!(svg, "<polyline class=\"{class}\" points=\"{}\"/>", path.join(" "));
-    for (left, top, cost) in points {
+    for Mark { left, top, cost, is_least } in marks {
         let _ = writeln!(svg, "<circle class=\"{class}\" cx=\"{left:.1}\" cy=\"{top:.1}\" r=\"3\"/>");
-        text(svg, left - 8.0, top - 7.0, &digits(*cost));
+        // Where the lines meet, the figures stand on both sides of them.
+        text(svg, left - 8.0, if *is_least { top + 17.0 } else { top - 7.0 }, &in_short(*cost));
     }
-    if let Some((left, top, _)) = points.last() {
-        text(svg, left + 6.0, top + 12.0, if peer == Peer::Ours { "ours" } else { "D3" });
+    if let Some(last) = marks.last() {
+        text(svg, last.left + 40.0, last.top + if last.is_least { 17.0 } else { -7.0 }, name);
+    }
+}
+
+/// Three digits that count, with `k` for thousands and `M` for millions.
+fn in_short(cost: f64) -> String {
+    match cost {
+        1e6.. => format!("{}M", digits(cost / 1e6)),
+        1e4.. => format!("{}k", digits(cost / 1e3)),
+        _ => digits(cost),
     }
 }
 

@@ -97,7 +97,8 @@ impl Work {
         const BLOB: usize = 5_000;
         match self {
             Self::PushAndPull { clients, bytes } => clients.div_ceil(2) * bytes,
-            Self::PushOn { bytes, .. } if bytes > MEBIBYTE * 1024 => 20 * bytes,
+            // Of two servers, in three rounds.
+            Self::PushOn { clients, bytes } => 6 * clients * bytes,
             _ => self.blobs() * BLOB,
         }
     }
