@@ -1,4 +1,4 @@
-//! The seam for work that blocks: hashing and file access.
+//! The seam for work that blocks: file access, and what computes for long.
 
 use std::fmt;
 

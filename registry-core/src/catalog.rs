@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::known_repositories::{Fact, Look};
+use crate::layout::Member;
 use crate::storage::{Entry, EntryKind, Key};
 use crate::{Algorithm, Error, Registry, RepositoryName, layout, name};
 
@@ -70,6 +71,13 @@ impl Registry {
         let answer = self.has_manifests(name).await?;
         known.learn(name, Fact::Manifests(answer), look);
         Ok(answer)
+    }
+
+    /// To be called after a link of the repository came or went: one of a manifest changes what the catalog remembers.
+    pub(crate) fn link_changed(&self, name: &RepositoryName, member: Member) {
+        if let (Member::Revision, Some(known)) = (member, self.known_repositories()) {
+            known.changed(name);
+        }
     }
 
     /// Whether the repository has any manifest.

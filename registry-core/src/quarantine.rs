@@ -147,7 +147,7 @@ impl Registry {
         target: &Digest,
     ) -> Result<(), Error> {
         let written = self.write_link(&layout::member_link(name, member, digest), target).await;
-        self.manifests_changed(name);
+        self.link_changed(name, member);
         written?;
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {
@@ -207,7 +207,7 @@ impl Registry {
         digest: &Digest,
     ) -> Result<(), Error> {
         let deleted = self.delete(&layout::member_link(name, member, digest)).await;
-        self.manifests_changed(name);
+        self.link_changed(name, member);
         deleted?;
         let place = layout::retired(name, member, digest);
         for (run, is_deleted) in self.retired_copies(&place).await?.iter() {

@@ -82,7 +82,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Runs hashing and file access; tokio's blocking pool by default.
+    /// Runs file access, and what computes for long; tokio's blocking pool by default.
     pub fn blocking(mut self, blocking: Arc<dyn Blocking>) -> Self {
         self.0.blocking = blocking;
         self
@@ -261,13 +261,6 @@ impl Registry {
 
     pub(crate) fn known_repositories(&self) -> Option<&KnownRepositories> {
         self.0.known_repositories.as_deref()
-    }
-
-    /// To be called after a manifest of the repository came or went.
-    pub(crate) fn manifests_changed(&self, name: &RepositoryName) {
-        if let Some(known) = self.known_repositories() {
-            known.changed(name);
-        }
     }
 
     pub(crate) fn hits(&self) -> &AtomicU64 {

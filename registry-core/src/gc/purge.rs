@@ -111,7 +111,7 @@ impl Collector {
         if plan.bring_back {
             // Deleted since the look at everything: the next run sees whether anything still wants it.
             let is_deleted = !plan.is_deleted && storage.stat(&mark).await?.is_some();
-            if is_deleted || !self.bring_back(name, &copy, &link).await? {
+            if is_deleted || !self.bring_back(name, plan.member, &copy, &link).await? {
                 return Ok(Outcome { left: vec![plan.run], ..Outcome::default() });
             }
         }

@@ -98,7 +98,7 @@ impl Collector {
             return Ok(None);
         }
         let deleted = storage.delete(&link).await;
-        self.registry().manifests_changed(name);
+        self.registry().link_changed(name, member);
         Ok(Some(deleted?))
     }
 
@@ -128,20 +128,26 @@ impl Collector {
         for (member, id) in wanted {
             let digest = plan.digests.digest(id);
             let (link, copy) = link_and_copy(&repository.name, member, &digest, &report.run);
-            self.bring_back(&repository.name, &copy, &link).await?;
+            self.bring_back(&repository.name, member, &copy, &link).await?;
         }
         Ok(())
     }
 
     /// Puts a link back in its place, unless one is there; tells whether one is there now. What is torn is no link.
-    pub(super) async fn bring_back(&self, name: &RepositoryName, copy: &Key, link: &Key) -> Result<bool, Error> {
+    pub(super) async fn bring_back(
+        &self,
+        name: &RepositoryName,
+        member: Member,
+        copy: &Key,
+        link: &Key,
+    ) -> Result<bool, Error> {
         let registry = self.registry();
         if registry.link(link).await?.is_some() {
             return Ok(true);
         }
         let Some(target) = registry.link(copy).await? else { return Ok(false) };
         let written = registry.write_link(link, &target).await;
-        registry.manifests_changed(name);
+        registry.link_changed(name, member);
         written?;
         Ok(registry.link(link).await?.is_some())
     }

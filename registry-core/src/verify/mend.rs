@@ -54,7 +54,7 @@ impl Scrub<'_> {
             Some(run) => copy_and_mark(&layout::retired(name, member, &digest), run).0,
         };
         let rewritten = rewrite(self.registry(), &place, &digest).await;
-        self.registry().manifests_changed(name);
+        self.registry().link_changed(name, member);
         rewritten
     }
 

@@ -108,6 +108,10 @@ async fn a_page_that_is_known_asks_for_no_repository() {
     assert_eq!(names(&world, None, 10).await, first);
     assert_eq!(names(&world, Some("a"), 1).await, (vec!["b".to_owned()], true));
 
+    // Layers that come do not concern it.
+    push_blob(&world.at("a"), b"another").await;
+    assert_eq!(looks(&world).await, 2);
+
     world.clock.advance(5);
     assert!(looks(&world).await > 10);
     assert_eq!(looks(&world).await, 2);
