@@ -139,6 +139,13 @@ pub(crate) async fn hash(hasher: &mut Hasher, frames: &[Bytes]) {
     }
 }
 
+/// The digest of bytes that are in memory.
+pub(crate) async fn digest(algorithm: Algorithm, content: &Bytes) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hash(&mut hasher, std::slice::from_ref(content)).await;
+    hasher.finish()
+}
+
 /// Hashes what was staged earlier, from `offset` on.
 pub(crate) async fn rehash(staged: &mut dyn Staged, offset: u64, mut hasher: Hasher) -> Result<Hasher, Error> {
     let mut frames = staged.read(offset).await?;

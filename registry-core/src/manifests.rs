@@ -8,7 +8,7 @@ use crate::known_manifests::Known;
 use crate::layout::Member;
 use crate::storage::WriteOptions;
 use crate::{Algorithm, Digest, Error, EventAction, MediaType, Reference, Registry, Repository, RepositoryName, Tag};
-use crate::{layout, protection, storage};
+use crate::{content, layout, protection, storage};
 
 /// The manifests of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +41,6 @@ const ROUNDS: usize = 3;
 
 /// More than this is parsed off the async worker: some 200 microseconds.
 const PARSE_INLINE_BYTES: usize = 64 * 1024;
-
-/// More than this is hashed off the async worker: some 30 microseconds.
-const HASH_INLINE_BYTES: usize = 64 * 1024;
 
 impl<'a> Manifests<'a> {
     pub(crate) fn new(repository: &'a Repository) -> Self {
@@ -96,7 +93,7 @@ impl<'a> Manifests<'a> {
         let Some(content) = self.stored(target).await? else {
             return Ok(None);
         };
-        let (computed, content) = self.hash(target.algorithm(), content).await?;
+        let computed = content::digest(target.algorithm(), &content).await;
         if computed != *target {
             tracing::error!(repository = %self.name(), %target, %computed, "a manifest is corrupt; it counts as absent");
             return Ok(None);
@@ -142,7 +139,7 @@ impl<'a> Manifests<'a> {
         if tags.len() > limits.tags_per_push {
             return Err(Error::TooManyTags { limit: limits.tags_per_push });
         }
-        let (digest, content) = self.digest(reference, content).await?;
+        let digest = digest(reference, &content).await?;
         let media_type = media_type.cloned();
         let document =
             self.parse(content.clone(), move |content| Document::parse(content, media_type.as_ref())).await??;
@@ -168,27 +165,6 @@ impl<'a> Manifests<'a> {
                 event.tag = tag;
             });
         }
-    }
-
-    /// The digest to keep the bytes by, which must be the one that the client says, if it says one.
-    async fn digest(&self, reference: &Reference, content: Bytes) -> Result<(Digest, Bytes), Error> {
-        let stated = match reference {
-            Reference::Digest(digest) => Some(*digest),
-            Reference::Tag(_) => None,
-        };
-        let algorithm = stated.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let (computed, content) = self.hash(algorithm, content).await?;
-        match stated {
-            Some(stated) if stated != computed => Err(Error::DigestMismatch { stated, computed }),
-            _ => Ok((computed, content)),
-        }
-    }
-
-    async fn hash(&self, algorithm: Algorithm, content: Bytes) -> Result<(Digest, Bytes), Error> {
-        if content.len() <= HASH_INLINE_BYTES {
-            return Ok((Digest::of(algorithm, &content), content));
-        }
-        Ok(self.registry().blocking().run(move || (Digest::of(algorithm, &content), content)).await?)
     }
 
     /// Puts the bytes where their digest says, unless they are there unharmed.
@@ -304,6 +280,20 @@ impl<'a> Manifests<'a> {
 
     fn name(self) -> &'a RepositoryName {
         self.0.name()
+    }
+}
+
+/// The digest to keep the bytes by, which must be the one that the client says, if it says one.
+async fn digest(reference: &Reference, content: &Bytes) -> Result<Digest, Error> {
+    let stated = match reference {
+        Reference::Digest(digest) => Some(*digest),
+        Reference::Tag(_) => None,
+    };
+    let algorithm = stated.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+    let computed = content::digest(algorithm, content).await;
+    match stated {
+        Some(stated) if stated != computed => Err(Error::DigestMismatch { stated, computed }),
+        _ => Ok(computed),
     }
 }
 
