@@ -12,78 +12,52 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use registry_benches::{Layer, MEBIBYTE, Place};
-use registry_core::{Algorithm, Blocking, Digest, Hasher, Registry, Repository, Span, TokioBlocking, layout};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use registry_benches::{Layer, MEBIBYTE, Place, Server};
+use registry_core::{Algorithm, Digest, Hasher, Span, layout};
 
 const BYTES: usize = 256 * MEBIBYTE;
 /// What embedders have at hand, such as what another client read.
 const FRAME_BYTES: usize = 64 * 1024;
 
-/// A registry without a server.
-struct Embedded {
-    runtime: Runtime,
-    registry: Registry,
-    repository: Repository,
-    directory: Option<TempDir>,
+/// Nobody comes to its port here.
+fn start(place: Place) -> Server {
+    Server::start(place, env!("CARGO_TARGET_TMPDIR")).expect("starts")
 }
 
-impl Embedded {
-    fn new(place: Place) -> Self {
-        let (storage, directory) = place.open(env!("CARGO_TARGET_TMPDIR").as_ref()).expect("opens");
-        let registry = Registry::builder(storage).build();
-        let repository = registry.repository(&"library/app".parse().expect("a name"));
-        Self { runtime: Runtime::new().expect("starts"), registry, repository, directory }
-    }
-
-    fn push(&self, layer: &Layer, frames: &[Bytes]) {
-        let frames = stream::iter(frames.to_vec()).map(Ok).boxed();
-        let info = self.runtime.block_on(self.repository.uploads().push(&layer.digest, frames)).expect("it is taken");
-        assert_eq!(info.size, layer.content.len() as u64);
-    }
-
-    fn pull(&self, digest: &Digest) -> u64 {
-        let blocking: Arc<dyn Blocking> = Arc::new(TokioBlocking);
-        self.runtime.block_on(async {
-            let blob = self.repository.blobs().open(digest).await.expect("it is there");
-            let whole = Span::whole(blob.info().size);
-            let frames = blob.read(whole).await.expect("opens").into_stream(blocking);
-            let length = frames.try_fold(0, |sum, frame| async move { Ok(sum + black_box(frame).len() as u64) });
-            length.await.expect("it is readable")
-        })
-    }
-
-    /// So that the next push is as if it were the first.
-    fn forget(&self, digest: &Digest) {
-        let storage = self.registry.storage();
-        for key in [layout::layer_link(self.repository.name(), digest), layout::blob(digest)] {
-            self.runtime.block_on(storage.delete(&key)).expect("the storage works");
-        }
-    }
+fn push_one(server: &Server, digest: &Digest, frames: &[Bytes]) {
+    let repository = server.repository().expect("a name");
+    let frames = stream::iter(frames.to_vec()).map(Ok).boxed();
+    let info = server.run(repository.uploads().push(digest, frames)).expect("it is taken");
+    assert_eq!(info.size, BYTES as u64);
 }
 
-fn frames(layer: &Layer) -> Vec<Bytes> {
-    let content = Bytes::from(layer.content.clone());
-    (0..content.len()).step_by(FRAME_BYTES).map(|at| content.slice(at..content.len().min(at + FRAME_BYTES))).collect()
+fn pull_one(server: &Server, digest: &Digest) -> u64 {
+    let repository = server.repository().expect("a name");
+    let blocking = Arc::clone(server.registry().blocking());
+    server.run(async {
+        let blob = repository.blobs().open(digest).await.expect("it is there");
+        let whole = Span::whole(blob.info().size);
+        let frames = blob.read(whole).await.expect("opens").into_stream(blocking);
+        let length = frames.try_fold(0, |sum, frame| async move { Ok(sum + black_box(frame).len() as u64) });
+        length.await.expect("it is readable")
+    })
 }
 
 fn pull(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("embedded_pull");
     group.sample_size(20).sampling_mode(SamplingMode::Flat).throughput(Throughput::Bytes(BYTES as u64));
     let prepared = LazyCell::new(|| {
-        let (embedded, layer) = (Embedded::new(Place::Os), Layer::new(BYTES, 1));
-        embedded.push(&layer, &frames(&layer));
-        (embedded, layer.digest)
+        let (server, layer) = (start(Place::Os), Layer::new(BYTES, 1));
+        server.prepare_layer(&layer).expect("the storage works");
+        (server, layer.digest)
     });
     group.bench_function("registry", |bencher| {
-        let (embedded, digest) = &*prepared;
-        bencher.iter(|| assert_eq!(embedded.pull(digest), BYTES as u64));
+        let (server, digest) = &*prepared;
+        bencher.iter(|| assert_eq!(pull_one(server, digest), BYTES as u64));
     });
     group.bench_function("file", |bencher| {
-        let (embedded, digest) = &*prepared;
-        let folder = embedded.directory.as_ref().expect("it has one").path();
-        let path = folder.join(layout::blob(digest).as_str());
+        let (server, digest) = &*prepared;
+        let path = server.folder().expect("it has one").join(layout::blob(digest).as_str());
         let mut buffer = vec![0; 256 * 1024];
         bencher.iter(|| {
             let mut file = File::open(&path).expect("it is there");
@@ -105,27 +79,26 @@ fn push(criterion: &mut Criterion) {
     group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Bytes(BYTES as u64));
     let prepared = LazyCell::new(|| {
         let layer = Layer::new(BYTES, 1);
-        let frames = frames(&layer);
-        (layer, frames)
+        (layer.digest, layer.frames(FRAME_BYTES))
     });
     for place in [Place::Memory, Place::Os] {
         group.bench_function(place.name(), |bencher| {
-            let ((layer, frames), embedded) = (&*prepared, Embedded::new(place));
+            let ((digest, frames), server) = (&*prepared, start(place));
             bencher.iter_batched(
-                || embedded.forget(&layer.digest),
-                |()| embedded.push(layer, frames),
+                || server.forget(digest).expect("the storage works"),
+                |()| push_one(&server, digest, frames),
                 BatchSize::PerIteration,
             );
         });
     }
     group.bench_function("hash", |bencher| {
-        let (layer, frames) = &*prepared;
+        let (digest, frames) = &*prepared;
         bencher.iter(|| {
             let mut hasher = Hasher::new(Algorithm::Sha256);
             for frame in frames {
                 hasher.update(frame);
             }
-            assert_eq!(hasher.finish(), layer.digest);
+            assert_eq!(hasher.finish(), *digest);
         });
     });
     group.finish();

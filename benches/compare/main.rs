@@ -8,8 +8,8 @@
 //! of. The throughput stands beside it. The client runs in this process and is not counted.
 //!
 //! CNCF Distribution 3 is looked for as `distribution`, 2.8 as Debian's `docker-registry`, and nginx as `nginx`; what is
-//! not there is left out, which is said. nginx serves the blob from a plain file, which is the limit of what can be had,
-//! and stands with TLS in front of Distribution 2.8, as it does in many places.
+//! not there is left out, which is said. nginx serves the blob or the manifest from a plain file, which is the limit of what
+//! can be had, and stands with TLS in front of Distribution 2.8, as it does in many places.
 
 mod chart;
 mod curve;

@@ -211,7 +211,7 @@ fn nginx(program: &Path, setting: &Setting<'_>, location: &str) -> io::Result<Co
 }
 
 fn static_location(folder: &Path) -> String {
-    format!("root {}; location / {{ try_files /blob =404; }}", folder.display())
+    format!("root {}; location / {{ try_files /file =404; }}", folder.display())
 }
 
 /// As the documentation of Distribution has it.

@@ -68,7 +68,7 @@ impl Served {
         }
         let prepared = Prepared::new(row);
         if peer == Peer::Nginx {
-            prepared.write_file(&folder.join("blob"))?;
+            prepared.write_file(&folder.join("file"))?;
         }
         let (port, inner_port) = (free_port()?, free_port()?);
         let setting = Setting { row, folder: &folder, volume: &volume, port, inner_port };

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use registry_core::{Algorithm, Digest, Hasher, MediaType};
 
 /// Content and its digest.
@@ -34,6 +35,13 @@ impl Layer {
     #[must_use]
     pub fn told(&self) -> (&Digest, usize) {
         (&self.digest, self.content.len())
+    }
+
+    /// The content in frames of so many bytes.
+    #[must_use]
+    pub fn frames(&self, bytes: usize) -> Vec<Bytes> {
+        let content = Bytes::from(self.content.clone());
+        (0..content.len()).step_by(bytes).map(|at| content.slice(at..content.len().min(at + bytes))).collect()
     }
 
     /// These bytes.

@@ -34,10 +34,7 @@ impl Place {
     }
 
     /// An empty storage, and the directory below `parent` that goes with it.
-    ///
-    /// # Errors
-    /// If there is no directory to be had.
-    pub fn open(self, parent: &Path) -> io::Result<(Arc<dyn Storage>, Option<TempDir>)> {
+    pub(crate) fn open(self, parent: &Path) -> io::Result<(Arc<dyn Storage>, Option<TempDir>)> {
         let mode = match self {
             Self::Memory => return Ok((Arc::new(Memory::new()), None)),
             Self::Strict => SyncMode::Strict,

@@ -69,6 +69,11 @@ impl Server {
         self.directory.as_ref().map(TempDir::path)
     }
 
+    /// Does something with it in this process, and waits for its end.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Does something beside it, on the same threads.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.runtime.spawn(work)
@@ -169,19 +174,18 @@ impl Server {
         })
     }
 
-    fn repository(&self) -> io::Result<Repository> {
+    /// A handle to [`REPOSITORY`](Self::REPOSITORY).
+    ///
+    /// # Errors
+    /// None, as that is a name.
+    pub fn repository(&self) -> io::Result<Repository> {
         Ok(self.service.registry().repository(&name()?))
     }
 }
 
 async fn push(repository: &Repository, layer: &Layer) -> io::Result<()> {
-    let content = Bytes::from(layer.content.clone());
-    let frames: Vec<_> = (0..content.len()).step_by(MEBIBYTE).collect();
-    let frames = frames.into_iter().map(move |start| {
-        let end = content.len().min(start + MEBIBYTE);
-        Ok(content.slice(start..end))
-    });
-    repository.uploads().push(&layer.digest, stream::iter(frames).boxed()).await.map_err(io::Error::other)?;
+    let frames = stream::iter(layer.frames(MEBIBYTE)).map(Ok).boxed();
+    repository.uploads().push(&layer.digest, frames).await.map_err(io::Error::other)?;
     Ok(())
 }
 
