@@ -32,6 +32,7 @@ class Worker(threading.Thread):
         self.until = until
         self.repositories = [f"soak/{number}", f"soak/{number}/nested"]
         self.tags = {}
+        self.children = {}
         self.problems = []
         self.counts = {}
 
@@ -89,7 +90,14 @@ class Worker(threading.Thread):
             digest = self.registry.push_manifest(repository, oci.digest_of(data), data, oci.OCI_MANIFEST)
             children.append({"mediaType": oci.OCI_MANIFEST, "digest": digest, "size": len(data)})
         document = {"schemaVersion": 2, "mediaType": oci.OCI_INDEX, "manifests": children}
-        self.put(repository, f"i{self.random.randrange(2)}", json.dumps(document).encode(), oci.OCI_INDEX)
+        data = json.dumps(document).encode()
+        self.children[(repository, oci.digest_of(data))] = {child["digest"] for child in children}
+        self.put(repository, f"i{self.random.randrange(2)}", data, oci.OCI_INDEX)
+
+    def is_named(self, repository, digest):
+        """Whether an index that still has a tag names the manifest: its delete would break the index, as it was told to."""
+        tagged = {index for (name, _), index in self.tags.items() if name == repository}
+        return any(digest in self.children.get((repository, index), ()) for index in tagged)
 
     def some_tag(self):
         return self.random.choice(sorted(self.tags)) if self.tags else None
@@ -110,6 +118,8 @@ class Worker(threading.Thread):
     def delete(self):
         if found := self.some_tag():
             repository, digest = found[0], self.tags[found]
+            if self.is_named(repository, digest):
+                return
             self.registry.ask("DELETE", f"/v2/{repository}/manifests/{digest}", expect=(202,))
             self.tags = {k: v for k, v in self.tags.items() if not (k[0] == repository and v == digest)}
             self.registry.ask("GET", f"/v2/{repository}/manifests/{digest}", expect=(404,))
