@@ -65,12 +65,21 @@ impl<'a> Blobs<'a> {
     /// # Errors
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn open(&self, digest: &Digest) -> Result<Blob, Error> {
+        let blob = self.peek(digest).await?;
+        self.pulled(digest, blob.info.size);
+        Ok(blob)
+    }
+
+    /// The same as [`Blobs::open`], and nobody is told of a pull: for those who look at what there is.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if the repository does not have it.
+    pub async fn peek(&self, digest: &Digest) -> Result<Blob, Error> {
         let target = self.target(digest).await?;
         let storage = self.registry().storage();
         let object = self.registry().find_content(&target, |key| async move { Ok(storage.open(&key).await?) }).await?;
         let object = object.ok_or(Error::BlobUnknown { digest: *digest })?;
         let info = BlobInfo { digest: *digest, size: object.metadata().size };
-        self.pulled(digest, info.size);
         Ok(Blob { info, object })
     }
 

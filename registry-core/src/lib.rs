@@ -24,6 +24,7 @@ mod known_manifests;
 mod known_repositories;
 pub mod layout;
 mod limits;
+mod looks;
 mod manifests;
 mod media_type;
 #[cfg(any(test, feature = "contract-tests"))]
@@ -59,6 +60,7 @@ pub use events::{Caller, Event, EventAction, EventSink, RequestOrigin};
 pub use gc::{ParseRunIdError, RunId};
 pub use hasher::{HashCheckpoint, Hasher};
 pub use limits::{Limits, Platforms, References, UrlRule, Validation};
+pub use looks::{Cleared, ManifestPage, TagInfo};
 pub use manifests::{Manifest, Manifests, Pushed};
 pub use media_type::{MediaType, ParseMediaTypeError};
 pub use name::{ParseNameError, RepositoryName};

@@ -52,8 +52,7 @@ impl<'a> Manifests<'a> {
     /// # Errors
     /// [`Error::ManifestUnknown`] if the repository does not have it.
     pub async fn get(&self, reference: &Reference) -> Result<Manifest, Error> {
-        let manifest = self.find(reference).await?;
-        let manifest = manifest.ok_or_else(|| Error::ManifestUnknown { reference: reference.clone() })?;
+        let manifest = self.peek(reference).await?;
         self.0.record(EventAction::Pull, |event| {
             event.digest = Some(manifest.digest);
             event.size = Some(manifest.content.len() as u64);
@@ -62,6 +61,15 @@ impl<'a> Manifests<'a> {
             event.tag = tag_of(reference).cloned();
         });
         Ok(manifest)
+    }
+
+    /// The same as [`Manifests::get`], and nobody is told of a pull: for those who look at what there is.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`] if the repository does not have it.
+    pub async fn peek(&self, reference: &Reference) -> Result<Manifest, Error> {
+        let manifest = self.find(reference).await?;
+        manifest.ok_or_else(|| Error::ManifestUnknown { reference: reference.clone() })
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<Manifest>, Error> {
@@ -272,6 +280,10 @@ impl<'a> Manifests<'a> {
         let Some(Manifest { content, .. }) = self.load(digest, &target).await? else { return Ok(None) };
         let document = self.parse(content.clone(), Document::parse_stored).await?;
         Ok(document.ok().map(|document| (document, content)))
+    }
+
+    pub(crate) fn repository(self) -> &'a Repository {
+        self.0
     }
 
     fn registry(self) -> &'a Registry {

@@ -227,11 +227,15 @@ impl Registry {
         &self.0.blocking
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
+    /// The seam for time.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
     }
 
-    pub(crate) fn random(&self) -> &dyn Random {
+    /// The seam for randomness.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
         &*self.0.random
     }
 
@@ -314,6 +318,12 @@ impl Repository {
     #[must_use]
     pub fn name(&self) -> &RepositoryName {
         &self.name
+    }
+
+    /// The seam for work that blocks.
+    #[must_use]
+    pub fn blocking(&self) -> &Arc<dyn Blocking> {
+        self.registry.blocking()
     }
 
     /// The blobs of the repository.

@@ -207,6 +207,10 @@ impl<'a> Tags<'a> {
         self.registry().tag_rules().is_protected(self.name(), tag)
     }
 
+    pub(crate) fn repository(self) -> &'a Repository {
+        self.0
+    }
+
     fn registry(self) -> &'a Registry {
         self.0.registry()
     }

@@ -8,6 +8,7 @@ mod events;
 mod gc;
 mod gc_damage;
 mod gc_full;
+mod looks;
 mod manifests;
 mod model;
 mod quarantine;
