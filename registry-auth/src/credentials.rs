@@ -56,6 +56,21 @@ impl Credentials {
         }
     }
 
+    /// A user and a password as somebody typed them; `None` for what no `Authorization` header could say: a colon in the
+    /// user, control characters, or more than [`MAX_BYTES`](Self::MAX_BYTES).
+    ///
+    /// ```
+    /// # use registry_auth::Credentials;
+    /// assert_eq!(Credentials::basic("ann", "secret"), Some(Credentials::parse("Basic YW5uOnNlY3JldA==").unwrap()));
+    /// assert_eq!(Credentials::basic("a:b", "secret"), None);
+    /// ```
+    #[must_use]
+    pub fn basic(user: &str, password: &str) -> Option<Self> {
+        let fits = user.len() + password.len() < Self::MAX_BYTES;
+        let is_plain = !user.contains(':') && !user.chars().chain(password.chars()).any(char::is_control);
+        (fits && is_plain).then(|| Self::Basic { user: user.into(), password: Password(password.into()) })
+    }
+
     /// Whether these are an empty user and an empty password. Podman and its kin answer a challenge so when they have
     /// none.
     pub(crate) fn are_empty(&self) -> bool {
