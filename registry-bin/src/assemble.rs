@@ -317,6 +317,9 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Opti
     if let Some(bytes) = config.limits.manifest_memory {
         builder = builder.manifest_memory(bytes);
     }
+    if let Some(pages) = config.ui.pages() {
+        builder = builder.ui(pages);
+    }
     if let Some(host) = &config.http.host {
         builder = builder.external_url(host.clone());
     }

@@ -55,6 +55,19 @@ impl<T> Authorized<T> {
         &self.requester
     }
 
+    /// Who sent the request.
+    #[cfg(feature = "ui")]
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Whether whoever sent the request may also do this. If nobody can say, they may not.
+    #[cfg(feature = "ui")]
+    pub(crate) async fn may(&self, call: &Call, name: &RepositoryName, action: Action) -> bool {
+        let access = Access::repository(name.clone(), [action]);
+        is_allowed(name, call.settings.authorizer.authorize(&self.principal, &access).await)
+    }
+
     /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
     pub(crate) async fn may_pull(&self, call: &Call, name: &RepositoryName) -> bool {
         let access = Access::repository(name.clone(), [Action::Pull]);
@@ -108,6 +121,35 @@ pub(crate) async fn admit(call: &Call, route: Route) -> Result<Admitted, Refusal
         Route::Upload(at) => Admitted::Upload(Authorized { at, principal, requester, caller }),
         Route::Referrers(at) => Admitted::Referrers(Authorized { at, principal, requester, caller }),
     })
+}
+
+/// Lets somebody in to a page that shows what `access` is about, or tells why not.
+#[cfg(feature = "ui")]
+pub(crate) async fn admit_to<T>(call: &Call, at: T, access: Access) -> Result<Authorized<T>, Refusal> {
+    let (principal, requester) = authorize(call, access).await?;
+    let caller = Arc::new(call.caller(&principal));
+    Ok(Authorized { at, principal, requester, caller })
+}
+
+/// Finds out whose the login of a request is, as often as it may be tried.
+#[cfg(feature = "ui")]
+pub(crate) async fn log_in(call: &Call) -> Result<Principal, Refusal> {
+    let refuse = |admission, refusal: Refusal| {
+        call.settings.observer.decided(admission);
+        Err(refusal)
+    };
+    match authenticate(call, &call.requester()).await {
+        Ok((principal, _)) => {
+            call.settings.observer.decided(Admission::Known);
+            Ok(principal)
+        }
+        Err(Unknown::TooFast(TooFast { wait })) => refuse(Admission::TooFast, Refusal::too_fast(wait)),
+        Err(Unknown::Refused(error @ AuthenticationError::Busy)) => refuse(Admission::Busy, error.into()),
+        Err(Unknown::Refused(error @ AuthenticationError::Unavailable(_))) => {
+            refuse(Admission::Unavailable, error.into())
+        }
+        Err(Unknown::Refused(_)) => refuse(Admission::Invalid, Refusal::wrong_login()),
+    }
 }
 
 /// The methods that a route has in this registry, as the `Allow` header lists them.
@@ -253,7 +295,9 @@ fn recalled(call: &Call) -> Recalled {
     if let Some(principal) = certificate.as_ref().and_then(|certificate| authenticator.recall(certificate)) {
         return Recalled::Known(principal, None);
     }
-    let Some(credentials) = header(call).or(certificate) else { return Recalled::Nothing };
+    let Some(credentials) = header(call).or_else(|| call.login.clone()).or(certificate) else {
+        return Recalled::Nothing;
+    };
     match authenticator.recall(&credentials) {
         Some(principal) => Recalled::Known(principal, Some(credentials)),
         None => Recalled::Work(credentials),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
-use registry_auth::Principal;
+use registry_auth::{Credentials, Principal};
 use registry_core::{Caller, RequestOrigin};
 
 use crate::about::About;
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
+    /// Who the client said it was earlier, where the request has no header that says so now.
+    pub(crate) login: Option<Credentials>,
     version: Version,
     pub(crate) about: About,
     /// What the addresses in the answer begin with.
@@ -43,6 +45,7 @@ impl Call {
         let root = Root::new(&settings.locations, origin.as_ref(), &settings.prefix);
         Self {
             query: Query::parse(parts.uri.query()),
+            login: None,
             version: parts.version,
             root,
             origin,
@@ -98,6 +101,33 @@ impl Call {
             Locations::At(url) => Some(url.origin().to_owned()),
             Locations::AsAsked | Locations::Relative => self.origin.as_ref().map(Origin::address),
         }
+    }
+
+    /// The host as this client knows it, with the port if there is one, and the path that the registry lies at.
+    #[cfg(feature = "ui")]
+    pub(crate) fn asked_host(&self) -> Option<String> {
+        match &self.settings.locations {
+            Locations::At(url) => url.to_string().split_once("://").map(|(_, host)| host.to_owned()),
+            Locations::AsAsked | Locations::Relative => {
+                self.origin.as_ref().map(|origin| origin.authority().to_owned())
+            }
+        }
+    }
+
+    /// The hosts that a page of this registry may have come from.
+    #[cfg(feature = "ui")]
+    pub(crate) fn asked_hosts(&self) -> Vec<String> {
+        let external = match &self.settings.locations {
+            Locations::At(url) => url.origin().split_once("://").map(|(_, host)| host.to_owned()),
+            Locations::AsAsked | Locations::Relative => None,
+        };
+        external.into_iter().chain(self.origin.as_ref().map(|origin| origin.authority().to_owned())).collect()
+    }
+
+    /// Whether the client came encrypted, to the registry or to a proxy before it.
+    #[cfg(feature = "ui")]
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.asked_address().is_some_and(|address| address.starts_with("https://"))
     }
 
     /// Whom the request is counted for, as long as nobody has a name.

@@ -22,6 +22,8 @@ use crate::limits::Full;
 use crate::request_id::RequestId;
 use crate::route::{Route, RouteError};
 use crate::service::Settings;
+#[cfg(feature = "ui")]
+use crate::ui;
 use crate::{base, blobs, catalog, manifests, referrers, tags, uploads};
 use crate::{forwarded, header};
 
@@ -35,14 +37,26 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
     async move {
         let method = parts.method.clone();
         let is_root = parts.uri.path() == "/";
+        #[cfg(feature = "ui")]
+        let page = ui::asked_for(&settings, &parts);
+        #[cfg(not(feature = "ui"))]
+        let page: Option<std::convert::Infallible> = None;
         let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
         let observation = settings.observer.begin(route.as_ref().ok(), &parts, content.length());
         let content = observation.content(content);
         let about = About::new(id, route.as_ref().ok().cloned(), client(&settings, &parts));
-        let mut response = if is_root { alive() } else { within(settings, parts, content, route, &about).await };
+        let is_api = !is_root && page.is_none();
+        let mut response = match page {
+            #[cfg(feature = "ui")]
+            Some(page) => ui::answer(settings, parts, content, page, &about).await,
+            #[cfg(not(feature = "ui"))]
+            Some(none) => match none {},
+            None if is_root => alive(),
+            None => within(settings, parts, content, route, &about).await,
+        };
         response.headers_mut().extend(about.request_id().header().map(|id| (RequestId::HEADER, id)));
         response.extensions_mut().insert(about);
-        if !is_root {
+        if is_api {
             let version = HeaderValue::from_static("registry/2.0");
             response.headers_mut().insert(header::API_VERSION, version);
         }

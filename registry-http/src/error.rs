@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+#[cfg(feature = "ui")]
+use http::HeaderMap;
 #[cfg(feature = "serve")]
 use http::header::CONNECTION;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -120,6 +122,57 @@ impl Refusal {
     pub(crate) fn denied(wanted: &[Access]) -> Self {
         let message = "requested access to the resource is denied";
         Self::new(StatusCode::FORBIDDEN, Code::Denied, message).detail(scopes(wanted))
+    }
+
+    /// There is no such user with this password.
+    #[cfg(feature = "ui")]
+    pub(crate) fn wrong_login() -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Unauthorized, "there is no such user with this password")
+    }
+
+    /// A form that was not sent from a page of this registry.
+    #[cfg(feature = "ui")]
+    pub(crate) fn cross_site() -> Self {
+        let message =
+            "the request does not come from a page of this registry; a proxy in between must keep the Host header";
+        Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
+    }
+
+    /// A form that does not say what it should.
+    #[cfg(feature = "ui")]
+    pub(crate) fn form(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message)
+    }
+
+    /// No page has this address.
+    #[cfg(feature = "ui")]
+    pub(crate) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::Unknown, "there is no such page")
+    }
+
+    /// A page could not be made of what there is.
+    #[cfg(feature = "ui")]
+    pub(crate) fn page(error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::internal(error)
+    }
+
+    /// Whether a login would help.
+    #[cfg(feature = "ui")]
+    pub(crate) fn asks_for_login(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// Adds what an answer says in its headers, but the challenge, upon which a browser would ask for a password itself.
+    #[cfg(feature = "ui")]
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        let said = self.headers.iter().filter(|(name, _)| name != WWW_AUTHENTICATE);
+        headers.extend(said.map(|(name, value)| (Some(name.clone()), value.clone())));
+    }
+
+    /// The status, and what people are told.
+    #[cfg(feature = "ui")]
+    pub(crate) fn told(&self) -> (StatusCode, &str) {
+        (self.status, self.errors.first().map_or("", |entry| &entry.message))
     }
 
     /// Whoever knows about logins or rights is not to be asked right now.
@@ -241,7 +294,7 @@ impl Refusal {
         response
     }
 
-    fn log(&self) {
+    pub(crate) fn log(&self) {
         let code = self.errors.first().map(|entry| tracing::field::display(entry.code));
         let mut cause = String::new();
         let mut next = self.cause.as_deref().map(|cause| cause as &dyn StdError);

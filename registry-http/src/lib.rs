@@ -42,6 +42,8 @@ mod tags;
 mod test_registry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "ui")]
+mod ui;
 #[cfg(not(feature = "metrics"))]
 mod unobserved;
 mod uploads;
@@ -67,6 +69,9 @@ pub use test_registry::{TestRegistry, TestRegistryBuilder};
 pub use tls::{
     CipherSuite, CipherSuiteError, ClientAuth, ClientRoots, Identity, Tls, TlsBuilder, TlsError, TlsVersion,
 };
+
+#[cfg(feature = "ui")]
+pub use ui::Ui;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

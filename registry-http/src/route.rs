@@ -156,7 +156,7 @@ impl Route {
 }
 
 /// Decodes once. An encoded slash is refused: whoever looked at the path before us saw another one.
-fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
+pub(crate) fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
     if !path.contains('%') {
         return Ok(path.into());
     }
@@ -196,7 +196,7 @@ fn resource(path: &str) -> Result<Route, RouteError> {
     }
 }
 
-fn parse_reference(text: &str) -> Result<Reference, RouteError> {
+pub(crate) fn parse_reference(text: &str) -> Result<Reference, RouteError> {
     text.parse().map_err(|error| match error {
         ParseReferenceError::Digest(error) => RouteError::Digest(error),
         // The enum may grow; what is neither digest nor tag is a bad tag.

@@ -25,6 +25,8 @@ use crate::location::{ExternalUrl, Locations, Prefix};
 #[cfg(feature = "metrics")]
 use crate::metrics::HttpMetrics;
 use crate::metrics::Observer;
+#[cfg(feature = "ui")]
+use crate::ui::Ui;
 
 /// Begins a service over `registry`. The first thing to say is who may come in:
 ///
@@ -76,6 +78,8 @@ impl Unguarded {
             password_checks: takes_passwords.then(|| PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS))),
             open_uploads: OpenUploads::new(1000),
             observer: Observer::default(),
+            #[cfg(feature = "ui")]
+            ui: None,
         })
     }
 }
@@ -220,6 +224,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Shows the registry to people with a browser, below `/ui/`; nothing does by default.
+    #[cfg(feature = "ui")]
+    pub fn ui(mut self, ui: Ui) -> Self {
+        self.0.ui = Some(ui);
+        self
+    }
+
     /// Counts and times every request; nothing does by default.
     #[cfg(feature = "metrics")]
     pub fn metrics(mut self, metrics: HttpMetrics) -> Self {
@@ -257,12 +268,14 @@ pub(crate) struct Settings {
     pub(crate) password_checks: Option<PasswordChecks>,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) observer: Observer,
+    #[cfg(feature = "ui")]
+    pub(crate) ui: Option<Ui>,
 }
 
 /// The HTTP API of a registry. Clones are handles to the same service.
 ///
 /// It is a [`tower::Service`] for requests with any body, and answers everything: `/v2/…` below its
-/// [prefix](ServiceBuilder::prefix), `/` for load balancers, and 404 elsewhere. Inside an application that has other
+/// [prefix](ServiceBuilder::prefix), `/` for load balancers, `/ui/…` for people if it has pages, and 404 elsewhere. Inside an application that has other
 /// routes, [`into_router`](Self::into_router) gives those of the API alone.
 ///
 /// Dropping the future of a request leaves what the operation behind it says of cancellation: an upload keeps what
@@ -274,10 +287,13 @@ impl RegistryService {
     /// The routes of the API, to be merged into an application.
     pub fn into_router(self) -> Router {
         let base = format!("{}/v2", self.0.prefix.as_str());
-        Router::new()
-            .route_service(&base, self.clone())
-            .route_service(&format!("{base}/"), self.clone())
-            .route_service(&format!("{base}/{{*rest}}"), self)
+        let router = Router::new();
+        #[cfg(feature = "ui")]
+        let router = match &self.0.ui {
+            Some(_) => below(router, &format!("{}/ui", self.0.prefix.as_str()), &self),
+            None => router,
+        };
+        below(router, &base, &self)
     }
 
     /// How many uploads were begun here and have not ended. Those that rested for an hour do not count.
@@ -311,6 +327,13 @@ where
         let (parts, body) = request.into_parts();
         dispatch::answer(settings, parts, Content::new(body)).map(Ok).boxed()
     }
+}
+
+fn below(router: Router, base: &str, service: &RegistryService) -> Router {
+    router
+        .route_service(base, service.clone())
+        .route_service(&format!("{base}/"), service.clone())
+        .route_service(&format!("{base}/{{*rest}}"), service.clone())
 }
 
 impl fmt::Debug for RegistryService {

@@ -1,7 +1,7 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 43] = [
+const SETTINGS: [&str; 46] = [
     "access.**",
     "auth.**",
     "catalog.maxentries",
@@ -38,6 +38,9 @@ const SETTINGS: [&str; 43] = [
     "reporting.**",
     "storage.**",
     "tags.maxtags",
+    "ui.enabled",
+    "ui.session",
+    "ui.title",
     "validation.disabled",
     "validation.enabled",
     "validation.manifests.indexes.**",

@@ -27,6 +27,7 @@ mod storage;
 mod summary;
 mod tls;
 mod token;
+mod ui;
 mod unavailable;
 mod validation;
 pub mod yaml;
@@ -53,6 +54,7 @@ pub use self::s3::{S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
 pub use self::tls::{ClientCertificates, LetsEncryptConfig, TlsConfig};
 pub use self::token::TokenConfig;
+pub use self::ui::UiConfig;
 
 use self::node::Node;
 use self::report::Report;
@@ -74,6 +76,8 @@ pub struct Config {
     pub access: Option<Policy>,
     /// How much one page of a listing holds.
     pub pages: PagesConfig,
+    /// The pages for people.
+    pub ui: UiConfig,
     /// How much clients may ask for.
     pub limits: LimitsConfig,
     /// Which manifests are taken.
@@ -154,6 +158,7 @@ fn read(
     let auth = auth::read(&mut root);
     let access = access::read(&mut root);
     let pages = pages::read(&mut root);
+    let ui = ui::read(&mut root);
     let limits = limits::read(&mut root);
     let (validation, tag_rules) = validation::read(&mut root);
     let driver = storage.as_ref().map(|storage| &storage.driver);
@@ -163,7 +168,7 @@ fn read(
     root.finish();
     let (storage, http, auth) = (storage?, http?, auth?);
     let config =
-        Config { log, storage, http, auth, access, pages, limits, validation, tag_rules, health, notifications };
+        Config { log, storage, http, auth, access, pages, ui, limits, validation, tag_rules, health, notifications };
     Some((config, written))
 }
 

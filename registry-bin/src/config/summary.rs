@@ -40,6 +40,7 @@ impl fmt::Display for Config {
         self.limits(f)?;
         writeln!(f, "catalog.maxentries: {}", self.pages.catalog_entries)?;
         writeln!(f, "tags.maxtags: {}", self.pages.tags)?;
+        writeln!(f, "ui: {}", if self.ui.enabled { "on" } else { "off" })?;
         writeln!(f, "validation.manifests.references: {}", self.references())?;
         for (name, rules) in [("immutable", &self.tag_rules.immutable), ("protected", &self.tag_rules.protected)] {
             if !rules.is_empty() {

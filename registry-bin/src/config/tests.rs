@@ -44,6 +44,16 @@ fn without_a_document() {
 }
 
 #[test]
+fn pages_for_people() {
+    let ui = good("").config.ui;
+    assert_eq!(ui, UiConfig { enabled: true, title: None, session: Duration::from_hours(12) });
+    let ui = good("ui: {enabled: false, title: Images, session: 30m}").config.ui;
+    assert_eq!(ui, UiConfig { enabled: false, title: Some("Images".into()), session: Duration::from_mins(30) });
+    assert_eq!(refused("ui: {session: 0s}").len(), 1);
+    assert_eq!(refused("ui: {titel: x}").len() + good("ui: {titel: x}").warnings.len(), 1);
+}
+
+#[test]
 fn without_a_document_the_variables_decide() {
     let config = parse_with(None, &[("REGISTRY_STORAGE", "inmemory"), ("REGISTRY_HTTP_ADDR", ":0")]).unwrap().config;
     assert_eq!(config.storage.driver, Driver::InMemory);

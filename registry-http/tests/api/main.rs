@@ -22,5 +22,7 @@ mod tags;
 mod test_registry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "ui")]
+mod ui;
 mod uploads;
 mod visibility;

@@ -1,0 +1,101 @@
+"use strict";
+// What pages do beyond what they do without a script: copy, search while typing, and choose many at once.
+document.documentElement.classList.add("js");
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = button.dataset.copy;
+  let done = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    done = true;
+  } catch {
+    // Without TLS there is no clipboard; the older way asks for a selection.
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "hidden";
+    document.body.append(area);
+    area.select();
+    done = document.execCommand("copy");
+    area.remove();
+  }
+  button.dataset.state = done ? "done" : "failed";
+  say(done ? "Copied" : "Copying is not allowed here");
+  setTimeout(() => delete button.dataset.state, 1500);
+});
+
+const voice = document.createElement("p");
+voice.className = "hidden";
+voice.setAttribute("role", "status");
+document.body.append(voice);
+const say = (text) => { voice.textContent = text; };
+
+document.addEventListener("keydown", (event) => {
+  const search = document.querySelector("[data-search]");
+  if (event.key !== "/" || !search || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
+
+// Search while typing: the same page is asked for, and its results take the place of those shown.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  let timer, running;
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      running?.abort();
+      running = new AbortController();
+      const address = new URL(form.action);
+      address.search = new URLSearchParams(new FormData(form));
+      try {
+        const answer = await fetch(address, { signal: running.signal, redirect: "error" });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const found = page.getElementById(form.dataset.live);
+        if (!answer.ok || !found) return;
+        document.getElementById(form.dataset.live).replaceWith(found);
+        history.replaceState(null, "", address);
+        arm();
+      } catch (error) {
+        if (error.name !== "AbortError") form.submit();
+      }
+    }, 150);
+  });
+}
+
+// Choosing: all at once, a row of them with shift, and a button that tells how many.
+function arm() {
+  for (const form of document.querySelectorAll("form[data-choose]")) {
+    const boxes = [...form.querySelectorAll("input[type=checkbox]")];
+    const button = form.querySelector("[data-needs-choice]");
+    const head = form.querySelector("th.choice");
+    if (!button || !head || !boxes.length) continue;
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.setAttribute("aria-label", "Choose all on this page");
+    head.replaceChildren(all);
+    const update = () => {
+      const chosen = boxes.filter((box) => box.checked).length;
+      button.disabled = !chosen;
+      button.textContent = chosen ? `Delete ${chosen} chosen…` : "Delete chosen…";
+      all.checked = chosen === boxes.length;
+      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    };
+    all.addEventListener("change", () => {
+      for (const box of boxes) box.checked = all.checked;
+      update();
+    });
+    let last;
+    boxes.forEach((box, index) => box.addEventListener("click", (event) => {
+      if (event.shiftKey && last !== undefined) {
+        for (let at = Math.min(last, index); at <= Math.max(last, index); at++) boxes[at].checked = box.checked;
+      }
+      last = index;
+      update();
+    }));
+    update();
+  }
+}
+arm();

@@ -1,0 +1,97 @@
+//! The pages for people.
+
+mod delete;
+mod login;
+mod pages;
+
+use std::sync::Arc;
+
+use http::Method;
+use registry_auth::{
+    Action, Asked, AuthenticationError, Authenticator, Challenge, Credentials, Policy, Principal, Rule, Shortfall,
+    Subject,
+};
+use registry_http::{Ui, service};
+
+use crate::client::{Api, Reply};
+
+/// A registry with pages that anybody may do everything with.
+fn open() -> Api {
+    Api::with(|service| service.ui(Ui::new().title("Our images")))
+}
+
+/// Logins of ann, who may do everything, and of bob, who may pull; everybody may pull what is public.
+fn guarded(open: &Api) -> Api {
+    let rule = |who, pattern: &str, actions| Rule::new(vec![who], vec![pattern.parse().unwrap()], actions);
+    let policy = Policy::new(
+        vec![
+            rule(Subject::Anyone, "public/**", [Action::Pull].into()),
+            rule(Subject::User("ann".into()), "**", Action::ALL.into()),
+            rule(Subject::User("bob".into()), "**", [Action::Pull].into()),
+        ],
+        [].into(),
+    );
+    let service = service(open.service.registry().clone())
+        .authenticator(Arc::new(Logins))
+        .authorizer(Arc::new(policy))
+        .deletes(true)
+        .ui(Ui::new())
+        .build();
+    Api { storage: open.storage.clone(), service }
+}
+
+/// Everybody's password is `secret`.
+#[derive(Debug)]
+struct Logins;
+
+#[async_trait::async_trait]
+impl Authenticator for Logins {
+    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        match credentials {
+            None => Ok(Principal::anonymous()),
+            Some(Credentials::Basic { user, password })
+                if ["ann", "bob"].contains(&user.as_str()) && password.expose() == "secret" =>
+            {
+                Ok(Principal::named(user))
+            }
+            Some(_) => Err(AuthenticationError::Rejected),
+        }
+    }
+
+    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
+        (asked.shortfall != Shortfall::Insufficient).then(|| Challenge::basic("test"))
+    }
+}
+
+const SAME_ORIGIN: (&str, &str) = ("origin", "http://registry.test");
+
+/// Sends a form as a browser does from a page of the registry.
+async fn submit(api: &Api, path: &str, more: &[(&str, &str)], form: &str) -> Reply {
+    let mut headers = vec![SAME_ORIGIN, ("content-type", "application/x-www-form-urlencoded")];
+    headers.extend_from_slice(more);
+    api.request(Method::POST, path, &headers, form.to_owned()).await
+}
+
+/// Logs somebody in; gives the cookie as a browser sends it back.
+async fn log_in(api: &Api, user: &str) -> String {
+    let reply = submit(api, "/ui/login", &[], &format!("user={user}&password=secret")).await.assert(303);
+    reply.header("set-cookie").split(';').next().unwrap().to_owned()
+}
+
+impl Reply {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    fn shows(self, text: &str) -> Self {
+        assert!(self.text().contains(text), "{text:?} is not in {}", self.text());
+        self
+    }
+
+    #[track_caller]
+    fn hides(self, text: &str) -> Self {
+        assert!(!self.text().contains(text), "{text:?} is in {}", self.text());
+        self
+    }
+}
