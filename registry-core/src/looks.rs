@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use futures::stream::TryStreamExt as _;
 
-use crate::{Algorithm, Digest, Error, Manifests, Repository, Tag, Tags, layout, pulls};
+use crate::storage::EntryKind;
+use crate::{Algorithm, Digest, Error, Manifests, Repository, Tag, TagPage, Tags, layout, pulls};
 
 /// What a tag points to, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,29 @@ pub struct ManifestPage {
 }
 
 impl Tags<'_> {
+    /// At most `limit` names of tags behind `last`, in their order, by a look at the directory alone: much quicker than
+    /// [`Tags::list`]. A tag whose manifest is gone may be among them, as a delete that was cut off leaves it.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn names(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
+        let (registry, name) = (self.repository().registry(), self.repository().name());
+        let mut page = TagPage::default();
+        let mut entries = registry.entries_in_pages(layout::tags(name), last.map(str::to_owned), NAMES_AT_ONCE);
+        while let Some(entry) = entries.try_next().await? {
+            let Ok(tag) = entry.name.parse() else { continue };
+            if entry.kind != EntryKind::Prefix {
+                continue;
+            }
+            if page.tags.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.tags.push(tag);
+        }
+        Ok(page)
+    }
+
     /// What a tag points to, and since when; `None` if there is no such tag.
     ///
     /// # Errors
@@ -133,6 +157,9 @@ impl Repository {
         }
     }
 }
+
+/// How many names are listed at once.
+const NAMES_AT_ONCE: usize = 50_000;
 
 /// How many tags or manifests are listed at once to be deleted.
 const CLEARED_AT_ONCE: usize = 1_000;

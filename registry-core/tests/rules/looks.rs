@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use registry_core::{Cleared, Error, EventAction, TagRule, TagRules};
+use registry_core::{Cleared, Error, EventAction, TagRule, TagRules, layout};
 
 use crate::world::{CONFIG, World, image, push_blob, push_image, put, sha256};
 
@@ -39,6 +39,28 @@ async fn a_tag_tells_since_when() {
     assert_eq!(repository.tags().info(&"2".parse().unwrap()).await.unwrap(), None);
     assert_eq!(repository.manifests().pushed(&sha256(b"none")).await.unwrap(), None);
     assert_eq!(repository.manifests().pulled(&digest).await.unwrap(), None, "nobody notes pulls");
+}
+
+#[tokio::test]
+async fn names_of_tags_are_those_of_the_directory() {
+    let world = World::new();
+    let repository = world.at("a");
+    for tag in ["b", "a", "c"] {
+        push_image(&repository, tag).await;
+    }
+    let tags = layout::tags(repository.name());
+    world.write(&tags.child("stray").unwrap(), "x").await;
+    world
+        .write(&layout::tag_current(repository.name(), &"dead".parse().unwrap()), layout::link(&sha256(b"gone")))
+        .await;
+    let names = async |last, limit| {
+        let page = repository.tags().names(last, limit).await.unwrap();
+        (page.tags.iter().map(ToString::to_string).collect::<Vec<_>>(), page.more)
+    };
+    assert_eq!(names(None, 10).await, (["a", "b", "c", "dead"].map(String::from).to_vec(), false));
+    assert_eq!(names(None, 2).await, (["a", "b"].map(String::from).to_vec(), true));
+    assert_eq!(names(Some("b"), 2).await, (["c", "dead"].map(String::from).to_vec(), false));
+    assert_eq!(world.at("none").tags().names(None, 2).await.unwrap().tags, []);
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl Side {
 
 pub(super) async fn show(call: &Call, at: Authorized<TagsAt>) -> Answer {
     let repository = at.repository(call);
-    let page = repository.tags().list(None, OFFERED).await?;
+    let page = repository.tags().names(None, OFFERED).await?;
     let asked = |name: &str| call.query.get(name).unwrap_or_default().to_owned();
     let mut page = ComparePage {
         frame: Frame::new(call, Some(at.principal())),

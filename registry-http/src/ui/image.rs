@@ -159,10 +159,7 @@ fn tab(child: &Descriptor, shown: Option<Digest>) -> PlatformTab {
 
 /// The tags of each manifest; `None` if there are too many to look at.
 pub(super) async fn tags_by_digest(repository: &Repository) -> Result<Option<HashMap<Digest, Vec<Tag>>>, Error> {
-    let page = match repository.tags().list(None, MOST_TAGS).await {
-        Err(Error::NameUnknown { .. }) => return Ok(Some(HashMap::new())),
-        page => page?,
-    };
+    let page = repository.tags().names(None, MOST_TAGS).await?;
     if page.more {
         return Ok(None);
     }

@@ -29,7 +29,10 @@ use crate::route::TagsAt;
 const PAGE: usize = 50;
 
 /// So many tags are sorted and searched at once; of a repository with more there are several such parts.
-const PART: usize = 10_000;
+const PART: usize = 100_000;
+
+/// So many tags are sorted by their age.
+const AGED: usize = 10_000;
 
 /// So many manifests are looked at for those without a tag.
 const MOST_MANIFESTS: usize = 1_000;
@@ -142,14 +145,13 @@ pub(super) async fn show(call: &Call, at: Authorized<TagsAt>) -> Answer {
 
 async fn fill(call: &Call, repository: &Repository, page: &mut RepositoryPage, now: SystemTime) -> Result<(), Refusal> {
     let after = call.query.get("after");
-    let listed = match repository.tags().list(after, PART).await {
-        Err(Error::NameUnknown { .. }) => return Ok(()),
-        listed => listed?,
-    };
+    let listed = repository.tags().names(after, PART).await?;
     page.further = listed.tags.last().filter(|_| listed.more).map(|last| format!("?after={}", encoded(last.as_str())));
     let old_badges = old_badges(&listed.tags);
     let mut tags = listed.tags;
     tags.retain(|tag| tag.as_str().contains(&page.query));
+    // Each has to be asked for its age.
+    page.newest &= tags.len() <= AGED;
     if page.newest {
         tags = by_age(repository, tags).await?;
     } else {

@@ -22,12 +22,17 @@ pub(super) struct Usage {
     pub(super) total: Size,
     /// When something was pushed last.
     pub(super) pushed: Option<SystemTime>,
-    /// Whether there is more than was looked at.
-    pub(super) is_partial: bool,
+    /// Whether there are more tags than were counted.
+    pub(super) has_more_tags: bool,
+    /// Whether there are more manifests than were looked at.
+    pub(super) has_more_manifests: bool,
 }
 
-/// So many manifests and tags of a repository are looked at. One with more has at least what they come to.
+/// So many manifests of a repository are looked at. One with more has at least what they come to.
 const LOOKED_AT: usize = 1_000;
+
+/// So many tags of a repository are counted.
+const MOST_TAGS: usize = 100_000;
 
 /// How many manifests are read side by side.
 const CONCURRENCY: usize = 8;
@@ -72,13 +77,10 @@ impl Usages {
 
 async fn look(repository: &Repository) -> Result<Usage, Error> {
     let mut usage = Usage::default();
-    match repository.tags().list(None, LOOKED_AT).await {
-        Ok(page) => (usage.tags, usage.is_partial) = (page.tags.len(), page.more),
-        Err(Error::NameUnknown { .. }) => {}
-        Err(error) => return Err(error),
-    }
+    let tags = repository.tags().names(None, MOST_TAGS).await?;
+    (usage.tags, usage.has_more_tags) = (tags.tags.len(), tags.more);
     let page = repository.manifests().list(None, LOOKED_AT).await?;
-    usage.is_partial |= page.more;
+    usage.has_more_manifests = page.more;
     let mut unique = HashMap::new();
     let mut looks = stream::iter(page.digests)
         .map(|digest| async move {
