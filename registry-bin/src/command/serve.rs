@@ -36,7 +36,7 @@ use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
 use crate::openness::Openness;
-use crate::schedule::{Claim, Collection, CollectionCounts, Reach};
+use crate::schedule::{Claim, Collection, CollectionCounts, KnownSpace, Reach};
 use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -134,6 +134,7 @@ async fn run_server(
     greet(config, &place);
     openness.tell(config);
 
+    watch_space(metrics.as_deref(), folder.as_ref(), &mut background)?;
     if let Some(pulls) = &pulls {
         background.spawn(schedule::note_pulls(registry.clone(), Arc::clone(pulls)));
     }
@@ -249,6 +250,19 @@ async fn serve_until_told<S, B>(
             }
         }
     }
+}
+
+/// Begins to look at how much room there is, where somebody may ask for it.
+fn watch_space(
+    metrics: Option<&Metrics>,
+    folder: Option<&(Filesystem, ServingLock)>,
+    background: &mut JoinSet<()>,
+) -> prometheus::Result<()> {
+    let (Some(metrics), Some((folder, _))) = (metrics, folder) else { return Ok(()) };
+    let known = KnownSpace::default();
+    metrics.tell_space(&known)?;
+    background.spawn(schedule::look_at_space(folder.clone(), known));
+    Ok(())
 }
 
 /// Begins to look at what the configuration says.

@@ -17,6 +17,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder
 use registry_core::Registry as Core;
 use registry_core::storage::{Observed, Storage};
 use registry_http::{HttpMetrics, RegistryService};
+use registry_storage::filesystem::Space;
 
 pub use read::{Read, as_float};
 
@@ -26,7 +27,7 @@ use crate::health::Health;
 use crate::lines::Lines;
 use crate::notifications::NotificationCounts;
 use crate::reloads::seconds;
-use crate::schedule::CollectionCounts;
+use crate::schedule::{CollectionCounts, KnownSpace};
 use crate::watch::Watched;
 use notifications::NotificationNumbers;
 use storage::StorageActions;
@@ -121,6 +122,28 @@ impl Metrics {
         self.register(Box::new(collection::numbers(core, counts)?))
     }
 
+    /// Tells how much room the disk has.
+    ///
+    /// # Errors
+    /// If that of another disk is told already.
+    pub fn tell_space(&self, known: &KnownSpace) -> prometheus::Result<()> {
+        let read = |of: fn(Space) -> u64| {
+            let known = known.clone();
+            // Not a number stands for what is not known: an old number would be believed.
+            move || Some(known.last().map_or(f64::NAN, |space| as_float(of(space))))
+        };
+        let numbers = Read::default()
+            .gauge(
+                Opts::new("registry_storage_size_bytes", "The size of the disk that the storage lies on."),
+                read(|space| space.total_bytes),
+            )?
+            .gauge(
+                Opts::new("registry_storage_available_bytes", "What can still be written to it."),
+                read(|space| space.available_bytes),
+            )?;
+        self.register(Box::new(numbers))
+    }
+
     /// Counts the uploads that are under way.
     ///
     /// # Errors
@@ -205,5 +228,30 @@ mod tests {
             assert!(text.lines().any(|known| known == line), "{line} in {text}");
         }
         assert!(text.contains("\nprocess_start_time_seconds "), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_room_of_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = registry_storage::filesystem::Filesystem::builder(folder.path()).open().unwrap();
+        let (metrics, known) = (Metrics::new().unwrap(), KnownSpace::default());
+        metrics.tell_space(&known).unwrap();
+        let value = |name: &str| {
+            let (_, text) = metrics.text().unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap().to_owned();
+            line.parse::<f64>().unwrap()
+        };
+        assert!(value("registry_storage_size_bytes").is_nan(), "nobody looked");
+        let looking = tokio::spawn(crate::schedule::look_at_space(storage, known.clone()));
+        while known.last().is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(value("registry_storage_available_bytes") <= value("registry_storage_size_bytes"));
+        drop(folder);
+        while known.last().is_some() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        assert!(value("registry_storage_available_bytes").is_nan(), "what was known is known no more");
+        looking.abort();
     }
 }

@@ -34,6 +34,7 @@ mod lock;
 mod names;
 mod read;
 mod remove;
+mod space;
 mod staged;
 mod sys;
 #[cfg(test)]
@@ -56,6 +57,7 @@ use registry_core::{Blocking, TokioBlocking, layout};
 
 use journal::Journal;
 pub use lock::{CollectingLock, LockError, ServingLock};
+pub use space::Space;
 use staged::StagedFile;
 use sys::Sys;
 use volume::Volume;
