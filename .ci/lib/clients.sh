@@ -45,6 +45,8 @@ dockerd_stop() {
     [ -n "${DOCKERD_PID:-}" ] || return 0
     end_process "$DOCKERD_PID"
     disown_pid "$DOCKERD_PID"
+    # Containers on the host's network leave a mount.
+    umount "$DOCKER_RUN/exec/netns/default" 2>/dev/null || true
     rm -rf "$DOCKER_RUN"
     DOCKERD_PID=
 }
