@@ -233,7 +233,25 @@ impl<'a> Manifests<'a> {
             Reference::Digest(digest) => digest,
         };
         let _order = self.0.lock_tags().await;
-        let unknown = || Error::ManifestUnknown { reference: reference.clone() };
+        self.remove(digest).await
+    }
+
+    /// Deletes a manifest if no tag points to it; tells whether that was so. A push that tags it comes before or after.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`] if the repository does not have it; [`Error::TagProtected`] if a protected tag needs it;
+    /// [`Error::DeleteUnknown`] if the storage did not tell what became of it.
+    pub async fn delete_untagged(&self, digest: &Digest) -> Result<bool, Error> {
+        let _order = self.0.lock_tags().await;
+        if self.0.tags().has_one_of(digest).await? {
+            return Ok(false);
+        }
+        self.remove(digest).await.map(|()| true)
+    }
+
+    /// The caller holds the tags of the repository.
+    async fn remove(&self, digest: &Digest) -> Result<(), Error> {
+        let unknown = || Error::ManifestUnknown { reference: Reference::Digest(*digest) };
         let target = self.registry().member(self.name(), Member::Revision, digest).await?.ok_or_else(unknown)?;
         protection::check(self.0, Member::Revision, digest).await?;
         let subject = self.subject(&target).await?;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
 use crate::storage::{self, Deletion, EntryKind, Key, Precondition, WriteOptions};
@@ -173,21 +173,30 @@ impl<'a> Tags<'a> {
     /// of it.
     pub(crate) async fn delete_those_of(&self, digest: &Digest) -> Result<Vec<Tag>, Error> {
         let mut deleted = Vec::new();
-        let entries = self.registry().entries(layout::tags(self.name()), None);
-        let tags = entries.try_filter_map(|entry| async move { Ok(entry.name.parse::<Tag>().ok()) });
-        let targets = tags.map(|tag| async move {
-            let tag = tag?;
-            let target = self.registry().link(&layout::tag_current(self.name(), &tag)).await?;
-            Ok::<_, Error>((tag, target))
-        });
-        let mut targets = targets.buffered(CONCURRENCY).boxed();
-        while let Some((tag, target)) = targets.try_next().await? {
-            if target == Some(*digest) {
-                self.remove(&tag).await?;
-                deleted.push(tag);
-            }
+        let mut pointing = self.those_of(digest);
+        while let Some(tag) = pointing.try_next().await? {
+            self.remove(&tag).await?;
+            deleted.push(tag);
         }
         Ok(deleted)
+    }
+
+    /// Whether any tag points to a manifest.
+    pub(crate) async fn has_one_of(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.those_of(digest).try_next().await?.is_some())
+    }
+
+    /// The tags that point to a manifest.
+    fn those_of(self, digest: &Digest) -> BoxStream<'a, Result<Tag, Error>> {
+        let digest = *digest;
+        let entries = self.registry().entries(layout::tags(self.name()), None);
+        let tags = entries.try_filter_map(|entry| async move { Ok(entry.name.parse::<Tag>().ok()) });
+        let targets = tags.map(move |tag| async move {
+            let tag = tag?;
+            let target = self.registry().link(&layout::tag_current(self.name(), &tag)).await?;
+            Ok::<_, Error>((target == Some(digest)).then_some(tag))
+        });
+        targets.buffered(CONCURRENCY).try_filter_map(|tag| async move { Ok(tag) }).boxed()
     }
 
     /// The link goes first: from then on the tag is gone, whatever happens to the rest.

@@ -86,6 +86,18 @@ async fn manifests_are_listed_page_by_page() {
 }
 
 #[tokio::test]
+async fn what_has_a_tag_is_not_deleted_as_untagged() {
+    let world = World::new();
+    let repository = world.at("a");
+    let digest = push_image(&repository, "1").await;
+    assert!(!repository.manifests().delete_untagged(&digest).await.unwrap());
+    repository.tags().delete(&"1".parse().unwrap()).await.unwrap();
+    assert!(repository.manifests().delete_untagged(&digest).await.unwrap());
+    let again = repository.manifests().delete_untagged(&digest).await;
+    assert!(matches!(again, Err(Error::ManifestUnknown { .. })));
+}
+
+#[tokio::test]
 async fn a_repository_is_cleared_of_all_it_has() {
     let world = World::new();
     let repository = world.at("a");

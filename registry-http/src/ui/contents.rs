@@ -190,13 +190,19 @@ impl fmt::Display for What {
     }
 }
 
+/// More than this is parsed off the async worker.
+const PARSE_INLINE_BYTES: usize = 64 * 1024;
+
 /// A manifest of a repository; `None` if it is not there.
 pub(super) async fn document(repository: &Repository, reference: &Reference) -> Result<Option<Document>, Error> {
-    match repository.manifests().peek(reference).await {
-        Ok(manifest) => Ok(Some(Document::parse(&manifest))),
-        Err(Error::ManifestUnknown { .. }) => Ok(None),
-        Err(error) => Err(error),
+    let manifest = match repository.manifests().peek(reference).await {
+        Err(Error::ManifestUnknown { .. }) => return Ok(None),
+        manifest => manifest?,
+    };
+    if manifest.content.len() <= PARSE_INLINE_BYTES {
+        return Ok(Some(Document::parse(&manifest)));
     }
+    Ok(Some(repository.blocking().run(move || Document::parse(&manifest)).await?))
 }
 
 /// The longest configuration that is read, in bytes.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use askama::Template;
 use http::StatusCode;
-use registry_core::{Digest, Error, Reference, Repository, RepositoryName, Tag};
+use registry_core::{Digest, Error, Repository, RepositoryName, Tag};
 
 use super::contents::Document;
 use super::route::encoded;
@@ -61,7 +61,7 @@ pub(super) async fn act(call: &Call, at: Authorized<TagsAt>, content: Content) -
     let fields = form::read(call, content).await?;
     let repository = at.repository(call);
     let wanted = wanted(&fields)?;
-    let plan = plan(&repository, &wanted).await?;
+    let plan = plan(call, &repository, &wanted).await?;
     let is_confirmed = fields.get("confirmed").is_some();
     let mistyped =
         is_confirmed && matches!(wanted, Wanted::Everything) && fields.get("name") != Some(repository.name().as_str());
@@ -95,8 +95,11 @@ fn wanted(fields: &Query) -> Result<Wanted, Refusal> {
     Ok(Wanted::Some { tags: tags.into_iter().collect(), digests: digests.into_iter().collect(), images })
 }
 
-async fn plan(repository: &Repository, wanted: &Wanted) -> Result<Plan, Error> {
-    let documents = usage::documents(repository, MOST_MANIFESTS).await?;
+async fn plan(call: &Call, repository: &Repository, wanted: &Wanted) -> Result<Plan, Error> {
+    let documents = match &call.settings.ui {
+        Some(ui) => ui.usages.documents(repository, MOST_MANIFESTS).await?,
+        None => None,
+    };
     let Wanted::Some { tags, digests, .. } = wanted else {
         let content: Option<HashMap<Digest, u64>> =
             documents.map(|documents| documents.iter().flat_map(Document::content).collect());
@@ -172,18 +175,19 @@ async fn delete(repository: &Repository, wanted: &Wanted, plan: &Plan) -> Result
     };
     let mut deleted = [0, 0];
     for tag in tags {
-        deleted[0] += there(repository.tags().delete(tag).await)?;
+        deleted[0] += there(repository.tags().delete(tag).await.map(|()| true))?;
     }
     for digest in digests {
-        deleted[1] += there(repository.manifests().delete(&Reference::Digest(*digest)).await)?;
+        // Somebody may have tagged it since the page was shown; then they need it.
+        deleted[1] += there(repository.manifests().delete_untagged(digest).await)?;
     }
     Ok(format!("{}, {}", count(deleted[0], "tag"), count(deleted[1], "manifest")))
 }
 
 /// One, or none where somebody else was quicker.
-fn there(deleted: Result<(), Error>) -> Result<u64, Error> {
+fn there(deleted: Result<bool, Error>) -> Result<u64, Error> {
     match deleted {
-        Ok(()) => Ok(1),
+        Ok(deleted) => Ok(deleted.into()),
         Err(Error::ManifestUnknown { .. }) => Ok(0),
         Err(error) => Err(error),
     }

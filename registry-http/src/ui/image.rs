@@ -119,7 +119,7 @@ pub(super) async fn show(call: &Call, at: Authorized<ManifestAt>) -> Answer {
         commands: commands(&frame, repository.name(), &reference, document.what()),
         platforms: document.children().iter().take(SHOWN).map(|child| tab(child, shown_digest)).collect(),
         summary: Summary::of(&repository, &document).await?,
-        sharing: sharing(&repository, &document).await?,
+        sharing: sharing(call, &repository, &document).await?,
         pushed: repository.manifests().pushed(&digest).await?.map(|time| Moment::new(time, now)),
         pulled: repository.manifests().pulled(&digest).await?.map(|time| Moment::new(time, now)),
         referrers: referrers::tree(&repository, &digest).await?,
@@ -173,8 +173,9 @@ pub(super) async fn tags_by_digest(repository: &Repository) -> Result<Option<Has
 }
 
 /// How much of an image no other manifest of the repository names.
-async fn sharing(repository: &Repository, document: &Document) -> Result<Option<Sharing>, Error> {
-    let Some(all) = usage::documents(repository, COMPARED).await? else { return Ok(None) };
+async fn sharing(call: &Call, repository: &Repository, document: &Document) -> Result<Option<Sharing>, Error> {
+    let Some(ui) = &call.settings.ui else { return Ok(None) };
+    let Some(all) = ui.usages.documents(repository, COMPARED).await? else { return Ok(None) };
     let own: HashSet<Digest> = document.children().iter().map(|child| child.digest).chain([document.digest]).collect();
     let (inside, outside): (Vec<_>, Vec<_>) = all.iter().partition(|other| own.contains(&other.digest));
     let elsewhere: HashSet<Digest> =

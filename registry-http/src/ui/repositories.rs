@@ -28,6 +28,9 @@ const CONCURRENCY: usize = 8;
 /// So many names are looked through for those that are searched for or sorted.
 const MOST_NAMES: usize = 100_000;
 
+/// So many repositories are sorted by what is in them.
+const MOST_SORTED: usize = 20_000;
+
 /// The names of all repositories, for a short while.
 #[derive(Debug, Default)]
 pub(super) struct Names(Mutex<Option<(SystemTime, Arc<[RepositoryName]>)>>);
@@ -159,7 +162,11 @@ pub(super) async fn show(call: &Call, at: Authorized<()>) -> Answer {
 
 /// What was deleted, as the page says that was asked to do it.
 pub(super) fn deleted(call: &Call) -> Option<String> {
-    call.query.get("deleted").filter(|text| text.len() < 300).map(str::to_owned)
+    // Anybody may have made the link.
+    let is_plain = |text: &&str| {
+        text.len() < 300 && text.chars().all(|letter| letter.is_ascii_alphanumeric() || " ,._-/".contains(letter))
+    };
+    call.query.get("deleted").filter(is_plain).map(str::to_owned)
 }
 
 /// A page of all repositories in their order. Only what stands on it is looked at.
@@ -191,6 +198,10 @@ async fn found(call: &Call, at: &Authorized<()>, page: &mut RepositoriesPage) ->
     let number = call.query.get("page").and_then(|number| number.parse::<usize>().ok()).unwrap_or(1).max(1);
     let begin = (number - 1).saturating_mul(PAGE).min(count);
     let end = (begin + PAGE).min(count);
+    // Each has to be looked at for that.
+    if count > MOST_SORTED {
+        page.sort = Sort::Name;
+    }
     page.rows = if page.sort == Sort::Name {
         rows(call, names[begin..end].to_vec(), patience(0)).await?
     } else {

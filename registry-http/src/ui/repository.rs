@@ -16,7 +16,7 @@ use super::contents::{self, Document, Kind, What};
 use super::order::natural;
 use super::route::encoded;
 use super::shown::{Moment, Size};
-use super::usage::{self, Usage};
+use super::usage::{self, Usage, Usages};
 use super::viewer::{Frame, html};
 use super::{image, referrers, repositories};
 use crate::access::Authorized;
@@ -138,7 +138,7 @@ pub(super) async fn show(call: &Call, at: Authorized<TagsAt>) -> Answer {
     };
     fill(call, &repository, &mut page, now).await?;
     if call.query.get("untagged").is_some() {
-        page.untagged = untagged(&repository, now).await?;
+        page.untagged = untagged(&ui.usages, &repository, now).await?;
     }
     html(call, StatusCode::OK, &page)
 }
@@ -258,8 +258,8 @@ impl Summary {
     }
 }
 
-async fn untagged(repository: &Repository, now: SystemTime) -> Result<WithoutTag, Error> {
-    let Some(documents) = usage::documents(repository, MOST_MANIFESTS).await? else { return Ok(WithoutTag::TooMany) };
+async fn untagged(usages: &Usages, repository: &Repository, now: SystemTime) -> Result<WithoutTag, Error> {
+    let Some(documents) = usages.documents(repository, MOST_MANIFESTS).await? else { return Ok(WithoutTag::TooMany) };
     let Some(tagged) = image::tags_by_digest(repository).await? else { return Ok(WithoutTag::TooMany) };
     let children = documents.iter().flat_map(Document::children).map(|child| child.digest);
     let named: HashSet<Digest> = children.chain(tagged.into_keys()).collect();

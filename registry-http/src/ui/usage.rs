@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use quick_cache::sync::Cache;
 use registry_core::{Digest, Error, Reference, Repository, RepositoryName};
+use tokio::sync::Semaphore;
 
 use super::contents::{self, Document};
 use super::shown::Size;
@@ -34,24 +35,34 @@ const LOOKED_AT: usize = 1_000;
 /// So many tags of a repository are counted.
 const MOST_TAGS: usize = 100_000;
 
+/// And of those no more than so many bytes, for all of one page: what is in them takes some times that in memory.
+const BUDGET_BYTES: u64 = 16 * 1024 * 1024;
+
 /// How many manifests are read side by side.
-const CONCURRENCY: usize = 8;
+const CONCURRENCY: usize = 4;
 
 /// What repositories were found to have, for a short while.
-pub(super) struct Usages(Cache<RepositoryName, (SystemTime, Usage)>);
+pub(super) struct Usages {
+    known: Cache<RepositoryName, (SystemTime, Usage)>,
+    /// Pages that look through many manifests wait for each other, so that nobody makes the server do nothing else.
+    turns: Semaphore,
+}
+
+/// How many pages may look through many manifests at once.
+const TURNS: usize = 2;
 
 /// How many repositories are remembered.
 const REMEMBERED: usize = 20_000;
 
 impl Default for Usages {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self { known: Cache::new(REMEMBERED), turns: Semaphore::new(TURNS) }
     }
 }
 
 impl fmt::Debug for Usages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Usages").field(&self.0.len()).finish()
+        f.debug_struct("Usages").field("known", &self.known.len()).finish_non_exhaustive()
     }
 }
 
@@ -64,14 +75,44 @@ impl Usages {
         patience: Duration,
     ) -> Result<Usage, Error> {
         let name = repository.name();
-        if let Some((seen, usage)) = self.0.get(name)
-            && now.duration_since(seen).is_ok_and(|age| age < patience)
-        {
+        let known = || {
+            let (seen, usage) = self.known.get(name)?;
+            now.duration_since(seen).is_ok_and(|age| age < patience).then_some(usage)
+        };
+        if let Some(usage) = known() {
+            return Ok(usage);
+        }
+        let _turn = self.turns.acquire().await;
+        // Whoever had the turn before may have looked at the same.
+        if let Some(usage) = known() {
             return Ok(usage);
         }
         let usage = look(repository).await?;
-        self.0.insert(name.clone(), (now, usage));
+        self.known.insert(name.clone(), (now, usage));
         Ok(usage)
+    }
+
+    /// Every manifest of a repository; `None` if there are more than so many, or they have too many bytes.
+    pub(super) async fn documents(&self, repository: &Repository, most: usize) -> Result<Option<Vec<Document>>, Error> {
+        let _turn = self.turns.acquire().await;
+        let page = repository.manifests().list(None, most).await?;
+        if page.more {
+            return Ok(None);
+        }
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        let mut reads = stream::iter(page.digests)
+            .map(|digest| async move { contents::document(repository, &Reference::Digest(digest)).await })
+            .buffered(CONCURRENCY)
+            .boxed();
+        while let Some(document) = reads.try_next().await? {
+            let Some(document) = document else { continue };
+            bytes += document.size;
+            if bytes > BUDGET_BYTES {
+                return Ok(None);
+            }
+            documents.push(document);
+        }
+        Ok(Some(documents))
     }
 }
 
@@ -81,7 +122,7 @@ async fn look(repository: &Repository) -> Result<Usage, Error> {
     (usage.tags, usage.has_more_tags) = (tags.tags.len(), tags.more);
     let page = repository.manifests().list(None, LOOKED_AT).await?;
     usage.has_more_manifests = page.more;
-    let mut unique = HashMap::new();
+    let (mut unique, mut bytes) = (HashMap::new(), 0);
     let mut looks = stream::iter(page.digests)
         .map(|digest| async move {
             let document = contents::document(repository, &Reference::Digest(digest)).await?;
@@ -93,6 +134,11 @@ async fn look(repository: &Repository) -> Result<Usage, Error> {
         usage.pushed = usage.pushed.max(pushed);
         let Some(document) = document else { continue };
         usage.manifests += 1;
+        bytes += document.size;
+        if bytes > BUDGET_BYTES {
+            usage.has_more_manifests = true;
+            break;
+        }
         for (digest, size) in document.content() {
             usage.total.0 = usage.total.0.saturating_add(size);
             unique.insert(digest, size);
@@ -104,17 +150,4 @@ async fn look(repository: &Repository) -> Result<Usage, Error> {
 
 pub(super) fn sum(content: &HashMap<Digest, u64>) -> Size {
     Size(content.values().fold(0, |sum, size| sum.saturating_add(*size)))
-}
-
-/// Every manifest of a repository; `None` if there are more than so many.
-pub(super) async fn documents(repository: &Repository, most: usize) -> Result<Option<Vec<Document>>, Error> {
-    let page = repository.manifests().list(None, most).await?;
-    if page.more {
-        return Ok(None);
-    }
-    let documents = stream::iter(page.digests)
-        .map(|digest| async move { contents::document(repository, &Reference::Digest(digest)).await })
-        .buffered(CONCURRENCY)
-        .try_filter_map(|document| async move { Ok(document) });
-    Ok(Some(documents.boxed().try_collect().await?))
 }
