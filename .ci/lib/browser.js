@@ -233,6 +233,28 @@ async function check(what, run) {
     await shoot(admin, "missing");
   });
 
+  await check("who watches sees pushes and uploads without asking again", async () => {
+    await admin.goto("/ui/");
+    await admin.getByRole("link", { name: "Activity" }).click();
+    await admin.getByText("Disk in use").waitFor();
+    await admin.getByText("gone/soon").first().waitFor();
+    const api = (path, options) => fetch(`${url}${path}`, { ...options, headers: { ...options.headers, authorization: `Basic ${btoa("admin:secret-of-admin")}` } });
+    const begun = await api("/v2/watched/app/blobs/uploads/", { method: "POST" });
+    await api(begun.headers.get("location").replace(/^https?:\/\/[^/]*/, ""), { method: "PATCH", body: "x".repeat(4321) });
+    await admin.getByRole("row").filter({ hasText: "watched/app" }).getByText("4.32 kB").waitFor();
+    await shoot(admin, "activity");
+    await accessible(admin);
+    const manifest = await api("/v2/team/web/app/manifests/2.0.0", { headers: { accept: "application/vnd.oci.image.manifest.v1+json" } });
+    const put = await api("/v2/team/web/app/manifests/watched-tag", { method: "PUT", body: await manifest.text(), headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" } });
+    assert.equal(put.status, 201);
+    await admin.getByRole("link", { name: "watched-tag" }).waitFor();
+    const page = await reader();
+    await page.goto("/ui/activity");
+    assert.equal(await page.getByText("team/").count(), 0);
+    assert.equal(await page.getByText("Disk in use").count(), 0);
+    await page.context().close();
+  });
+
   await check("what means no good is text, and nothing of it runs", async () => {
     await admin.goto("/ui/repositories/hostile/app");
     const links = await admin.locator(".tags td.name a").evaluateAll((found) => found.map((link) => link.getAttribute("href")));

@@ -11,7 +11,7 @@ use registry_auth::{
 };
 use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, PullTimes, Registry, TokioBlocking};
-use registry_http::{RegistryService, RequestRate};
+use registry_http::{Activity, RegistryService, RequestRate, Ui};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
 #[cfg(feature = "s3")]
 use registry_storage::{
@@ -53,6 +53,8 @@ pub struct Assembled {
     pub notifications: Option<notifications::Prepared>,
     /// The folder, and what keeps a second server off it for as long as it lives; `None` where there is no folder.
     pub folder: Option<(Filesystem, ServingLock)>,
+    /// What happens, for the pages; `None` where there are none.
+    pub activity: Option<Activity>,
     /// What was pulled, to be written from time to time; `None` where no rule asks for it.
     pub pulls: Option<Arc<PullTimes>>,
 }
@@ -145,12 +147,16 @@ pub async fn registry(
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }
+    let activity = config.ui.enabled.then(Activity::new);
+    if let Some(activity) = &activity {
+        builder = builder.events(Arc::new(activity.clone()));
+    }
     let notes_pulls = config.storage.retention.asks_for_pulls() && !config.storage.read_only;
     let pulls = notes_pulls.then(Arc::<PullTimes>::default);
     if let Some(pulls) = &pulls {
         builder = builder.events(Arc::clone(pulls) as _);
     }
-    Ok(Assembled { registry: builder.build(), storage, notifications, folder, pulls })
+    Ok(Assembled { registry: builder.build(), storage, notifications, folder, activity, pulls })
 }
 
 /// Reads what earlier servers left to deliver, off the async workers. The folder may lie in that of the storage, so it
@@ -285,7 +291,13 @@ fn authorizer(config: &Config, doors: &Doors) -> Arc<dyn Authorizer> {
 
 /// Puts the HTTP API over a registry.
 #[must_use]
-pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Option<&Metrics>) -> RegistryService {
+pub fn service(
+    registry: Registry,
+    doors: &Doors,
+    config: &Config,
+    metrics: Option<&Metrics>,
+    pages: Option<Ui>,
+) -> RegistryService {
     let mut builder = registry_http::service(registry)
         .authenticator(Arc::clone(&doors.authenticator))
         .authorizer(authorizer(config, doors))
@@ -317,7 +329,7 @@ pub fn service(registry: Registry, doors: &Doors, config: &Config, metrics: Opti
     if let Some(bytes) = config.limits.manifest_memory {
         builder = builder.manifest_memory(bytes);
     }
-    if let Some(pages) = config.ui.pages() {
+    if let Some(pages) = pages {
         builder = builder.ui(pages);
     }
     if let Some(host) = &config.http.host {

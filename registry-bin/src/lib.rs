@@ -27,6 +27,8 @@ pub mod debug;
 #[doc(hidden)]
 pub mod descriptors;
 #[doc(hidden)]
+pub mod figures;
+#[doc(hidden)]
 pub mod followed;
 #[doc(hidden)]
 pub mod health;

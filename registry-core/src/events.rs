@@ -13,6 +13,12 @@ pub trait EventSink: fmt::Debug + Send + Sync + 'static {
     /// Called after the change is durable, or when a read was opened. It is called on an async worker in the middle
     /// of a request, so it must neither block nor take long: hand the event on.
     fn record(&self, event: Event);
+
+    /// Whether it wants events of this kind; all by default. Where nobody does, none is put together.
+    fn wants(&self, action: EventAction) -> bool {
+        let _ = action;
+        true
+    }
 }
 
 /// Something that happened.

@@ -116,6 +116,10 @@ impl State {
 }
 
 impl EventSink for PullTimes {
+    fn wants(&self, action: EventAction) -> bool {
+        action == EventAction::Pull
+    }
+
     fn record(&self, event: Event) {
         let Some(digest) = event.digest else { return };
         if event.action != EventAction::Pull || event.media_type.is_none() {

@@ -371,15 +371,15 @@ impl Repository {
 
     /// Tells the sinks of an event, if there are any; `fill` adds what is known.
     pub(crate) fn record(&self, action: EventAction, fill: impl FnOnce(&mut Event)) {
-        if let Some((last, others)) = self.registry.0.events.split_last() {
-            let now = self.registry.clock().now();
-            let mut event = Event::new(action, now, self.name.clone(), Arc::clone(&self.caller));
-            fill(&mut event);
-            for sink in others {
-                sink.record(event.clone());
-            }
-            last.record(event);
+        let mut sinks = self.registry.0.events.iter().filter(|sink| sink.wants(action));
+        let Some(first) = sinks.next() else { return };
+        let now = self.registry.clock().now();
+        let mut event = Event::new(action, now, self.name.clone(), Arc::clone(&self.caller));
+        fill(&mut event);
+        for sink in sinks {
+            sink.record(event.clone());
         }
+        first.record(event);
     }
 }
 

@@ -40,7 +40,7 @@ document.addEventListener("keydown", (event) => {
   search.select();
 });
 
-// Search while typing: the same page is asked for, and its results take the place of those shown.
+// Search while typing.
 for (const form of document.querySelectorAll("form[data-live]")) {
   let timer, running;
   form.addEventListener("input", () => {
@@ -51,11 +51,7 @@ for (const form of document.querySelectorAll("form[data-live]")) {
       const address = new URL(form.action);
       address.search = new URLSearchParams(new FormData(form));
       try {
-        const answer = await fetch(address, { signal: running.signal, redirect: "error" });
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const found = page.getElementById(form.dataset.live);
-        if (!answer.ok || !found) return;
-        document.getElementById(form.dataset.live).replaceWith(found);
+        if (!await renew(form.dataset.live, address, running.signal)) return;
         history.replaceState(null, "", address);
         arm();
       } catch (error) {
@@ -63,6 +59,32 @@ for (const form of document.querySelectorAll("form[data-live]")) {
       }
     }, 150);
   });
+}
+
+// The same page is asked for, and its results take the place of those shown.
+async function renew(id, address, signal) {
+  const answer = await fetch(address, { signal, redirect: "error" });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.getElementById(id);
+  if (!answer.ok || !found) return false;
+  document.getElementById(id).replaceWith(found);
+  return true;
+}
+
+// Watching: when something happens the page is made anew, and from time to time, as uploads go on without a word.
+if (document.querySelector("[data-watch]")) {
+  const watched = () => document.querySelector("[data-watch]");
+  let timer;
+  const soon = (delay) => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      // Without an answer, as while a server starts anew, it is tried again.
+      try { if (!document.hidden) await renew(watched().id, location.href); } catch {}
+      soon(watched().hasAttribute("data-busy") ? 1000 : 5000);
+    }, delay);
+  };
+  new EventSource(watched().dataset.watch).addEventListener("message", () => soon(100));
+  soon(1000);
 }
 
 // Choosing: all at once, a row of them with shift, and a button that tells how many.

@@ -39,7 +39,6 @@ impl Content {
     }
 
     /// The same content, and `seen` is told the length of each frame as it comes.
-    #[cfg(feature = "metrics")]
     pub(crate) fn inspect(self, seen: impl Fn(u64) + Send + 'static) -> Self {
         let frames = self.frames.inspect_ok(move |frame| seen(frame.len() as u64)).boxed();
         Self { frames, length: self.length }

@@ -71,7 +71,7 @@ pub use tls::{
 };
 
 #[cfg(feature = "ui")]
-pub use ui::Ui;
+pub use ui::{Activity, DiskSpace, Figures, ReadFigures, Ui};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -40,7 +40,7 @@ pub(crate) async fn start(call: &Call, at: Authorized<UploadsAt>, content: Conte
     let uploads = &call.settings.open_uploads;
     let reserved = uploads.reserve(at.requester()).map_err(|TooMany| Refusal::too_many_uploads())?;
     let status = repository.uploads().start(algorithm).await?;
-    reserved.begun(status.id);
+    reserved.begun(status.id, repository.name());
     let head = progress(call, repository.name(), &status).header(header::CHUNK_MIN_LENGTH, CHUNK_MIN_LENGTH_BYTES);
     Ok(head.status(StatusCode::ACCEPTED).body(ResponseBody::empty())?)
 }
@@ -56,13 +56,13 @@ pub(crate) async fn status(call: &Call, at: Authorized<UploadAt>) -> Answer {
 /// Adds a chunk.
 pub(crate) async fn append(call: &Call, at: Authorized<UploadAt>, content: Content) -> Answer {
     let repository = at.repository(call);
+    let content = call.settings.open_uploads.went_on(&at.at().id, content);
     let appended = async {
         let content = limited(call, content)?;
         let chunk = Chunk::parse(&call.headers, content.length())?;
         let content = as_announced(content, &chunk);
         Ok(repository.uploads().append(&at.at().id, chunk.offset, content).await?)
     };
-    call.settings.open_uploads.went_on(&at.at().id);
     match appended.await {
         Ok(status) => {
             let head = progress(call, repository.name(), &status);
@@ -77,6 +77,7 @@ pub(crate) async fn finish(call: &Call, at: Authorized<UploadAt>, content: Conte
     let repository = at.repository(call);
     let digest = call.query.get("digest").ok_or_else(Refusal::digest_missing)?;
     let digest: Digest = digest.parse().map_err(Refusal::digest)?;
+    let content = call.settings.open_uploads.went_on(&at.at().id, content);
     let finished = async {
         let content = limited(call, content)?;
         // Without content there is no chunk that could lie anywhere.

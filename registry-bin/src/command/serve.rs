@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body::Body;
 use registry_core::storage::Storage;
 use registry_core::{PullTimes, Registry, SystemClock};
-use registry_http::{Listener, RequestBody, ServeOptions, ServiceBuilder, serve};
+use registry_http::{Activity, Listener, RequestBody, ServeOptions, ServiceBuilder, Ui, serve};
 use registry_storage::filesystem::{Filesystem, ServingLock};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,12 +31,13 @@ use crate::config::{Config, Driver, Durability, Parsed};
 use crate::configured::Configured;
 use crate::debug::Debugging;
 use crate::descriptors::Room;
+use crate::figures::Known;
 use crate::health::{Check, Gated, Health, ProbeError};
 use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
 use crate::openness::Openness;
-use crate::schedule::{Claim, Collection, CollectionCounts, KnownSpace, Reach};
+use crate::schedule::{Claim, Collection, KnownSpace, Reach};
 use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -97,7 +98,7 @@ async fn run_server(
     // It would end the program while nobody listens for it.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = metrics(config)?;
-    let Assembled { registry, storage, notifications, folder, pulls } =
+    let Assembled { registry, storage, notifications, folder, activity, pulls } =
         assemble::registry(config, metrics.as_deref(), traces).await?;
     let Listening { listener, place } = listen::bind(&config.http.listen)
         .await
@@ -120,13 +121,14 @@ async fn run_server(
     }
     debug(config, &health, metrics.clone(), &mut background).await?;
     let access_log = access_log(config)?;
-    let api = assemble::service(registry.clone(), &doors, config, metrics.as_deref());
+    let known = Known::default();
+    let pages = pages(config, activity.as_ref(), &known);
+    let api = assemble::service(registry.clone(), &doors, config, metrics.as_deref(), pages);
     if let Some(metrics) = &metrics {
         metrics.count_uploads(api.clone())?;
         metrics.count_lost_lines(log, access_log.as_ref())?;
     }
-    let service = AccessLogged::new(Gated::new(api, health), access_log.clone().map(AccessLog::new));
-    let service = traced(service, traces);
+    let service = traced(AccessLogged::new(Gated::new(api, health), access_log.clone().map(AccessLog::new)), traces);
     let openness = Openness::new(&place, metrics.clone());
     let configured = Configured::new(path, parsed, doors.rules.clone()).telling(openness.clone());
     let watching = tokio::spawn(watch::watch(doors.watched.clone(), configured, hangup));
@@ -134,12 +136,12 @@ async fn run_server(
     greet(config, &place);
     openness.tell(config);
 
-    watch_space(metrics.as_deref(), folder.as_ref(), &mut background)?;
+    watch_space(metrics.as_deref(), folder.as_ref(), &known.space, &mut background)?;
     if let Some(pulls) = &pulls {
         background.spawn(schedule::note_pulls(registry.clone(), Arc::clone(pulls)));
     }
-    let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), &mut background)?;
-    serve_until_told(listener, service, options, place, &mut signals).await;
+    let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), known, &mut background)?;
+    serve_until_told(listener, service, options, || leave(place, activity), &mut signals).await;
     background.abort_all();
     write_last(&registry, pulls.as_deref(), folder.as_ref()).await;
     watching.abort();
@@ -174,6 +176,7 @@ fn by_the_clock(
     registry: &Registry,
     folder: Option<&(Filesystem, ServingLock)>,
     metrics: Option<&Metrics>,
+    known: Known,
     background: &mut JoinSet<()>,
 ) -> prometheus::Result<Claim> {
     let (storage, claim) = (&config.storage, Claim::default());
@@ -186,7 +189,7 @@ fn by_the_clock(
     if let Some(purging) = storage.upload_purging {
         background.spawn(schedule::purge_uploads(registry.clone(), purging));
     }
-    let counts = Arc::new(CollectionCounts::default());
+    let counts = known.collections;
     if let Some(metrics) = metrics {
         metrics.count_collection(registry, &counts)?;
     }
@@ -222,7 +225,7 @@ async fn serve_until_told<S, B>(
     listener: Listener,
     service: S,
     options: ServeOptions,
-    place: Place,
+    told: impl FnOnce(),
     signals: &mut Signals,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -240,8 +243,7 @@ async fn serve_until_told<S, B>(
         _ = &mut serving => {}
         () = signals.next() => {
             tracing::info!("stopping server gracefully...");
-            // The next server may listen from here on.
-            drop(place);
+            told();
             // Serving has not ended, so it listens.
             let _ = stop.send(());
             tokio::select! {
@@ -256,13 +258,32 @@ async fn serve_until_told<S, B>(
 fn watch_space(
     metrics: Option<&Metrics>,
     folder: Option<&(Filesystem, ServingLock)>,
+    known: &KnownSpace,
     background: &mut JoinSet<()>,
 ) -> prometheus::Result<()> {
-    let (Some(metrics), Some((folder, _))) = (metrics, folder) else { return Ok(()) };
-    let known = KnownSpace::default();
-    metrics.tell_space(&known)?;
-    background.spawn(schedule::look_at_space(folder.clone(), known));
+    let Some((folder, _)) = folder else { return Ok(()) };
+    if let Some(metrics) = metrics {
+        metrics.tell_space(known)?;
+    }
+    background.spawn(schedule::look_at_space(folder.clone(), known.clone()));
     Ok(())
+}
+
+/// The pages for people, if there are any.
+fn pages(config: &Config, activity: Option<&Activity>, known: &Known) -> Option<Ui> {
+    let pages = config.ui.pages()?.figures(Arc::new(known.clone()));
+    Some(match activity {
+        Some(activity) => pages.activity(activity.clone()),
+        None => pages,
+    })
+}
+
+/// What is done when the server is told to end: the next one may listen, and nobody watches any more.
+fn leave(place: Place, activity: Option<Activity>) {
+    drop(place);
+    if let Some(activity) = activity {
+        activity.close();
+    }
 }
 
 /// Begins to look at what the configuration says.

@@ -7,6 +7,8 @@ mod rate;
 mod requester;
 
 pub(crate) use in_flight::{Full, InFlight, Place};
+#[cfg(feature = "ui")]
+pub(crate) use open_uploads::UnderWay;
 pub(crate) use open_uploads::{OpenUploads, TooMany};
 pub(crate) use password_checks::{PasswordChecks, Unchecked};
 pub use rate::RequestRate;

@@ -1,12 +1,14 @@
 //! How many uploads each requester has under way.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use registry_core::{Clock, SystemClock, UploadId};
+use registry_core::{Clock, RepositoryName, SystemClock, UploadId};
 
 use super::Requester;
+use crate::content::Content;
 
 /// After so long without a word an upload counts no longer, though it may still go on.
 const REST: Duration = Duration::from_hours(1);
@@ -31,7 +33,22 @@ struct State {
 #[derive(Debug)]
 struct Upload {
     requester: Requester,
+    repository: RepositoryName,
+    begun: SystemTime,
     last: SystemTime,
+    bytes: Arc<AtomicU64>,
+}
+
+/// An upload that was begun here and has not ended.
+#[cfg(feature = "ui")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    pub(crate) repository: RepositoryName,
+    pub(crate) begun: SystemTime,
+    /// How many bytes came; those that came to another process are not counted.
+    pub(crate) bytes: u64,
+    /// Who sends it, by name; `None` for somebody who has none.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 /// The requester has as many uploads as it may.
@@ -65,12 +82,27 @@ impl OpenUploads {
         state.uploads.len()
     }
 
-    /// Something came for an upload.
-    pub(crate) fn went_on(&self, id: &UploadId) {
+    /// All of them, those that were begun last first.
+    #[cfg(feature = "ui")]
+    pub(crate) fn list(&self) -> Vec<UnderWay> {
         let now = self.clock.now();
-        if let Some(upload) = self.lock().uploads.get_mut(id) {
-            upload.last = now;
-        }
+        let mut state = self.lock();
+        state.sweep(now);
+        let mut list: Vec<_> = state.uploads.values().map(Upload::under_way).collect();
+        list.sort_by_key(|upload| std::cmp::Reverse(upload.begun));
+        list
+    }
+
+    /// The same content, which comes for an upload: its bytes count as they come.
+    pub(crate) fn went_on(&self, id: &UploadId, content: Content) -> Content {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let Some(upload) = state.uploads.get_mut(id) else { return content };
+        upload.last = now;
+        let bytes = Arc::clone(&upload.bytes);
+        content.inspect(move |frame| {
+            bytes.fetch_add(frame, Ordering::Relaxed);
+        })
     }
 
     /// An upload is no more.
@@ -93,11 +125,12 @@ pub(crate) struct Reserved<'a> {
 
 impl Reserved<'_> {
     /// The upload has begun, and keeps the place.
-    pub(crate) fn begun(mut self, id: UploadId) {
+    pub(crate) fn begun(mut self, id: UploadId, repository: &RepositoryName) {
         let Some(requester) = self.requester.take() else { return };
         let now = self.uploads.clock.now();
         let mut state = self.uploads.lock();
-        state.uploads.insert(id, Upload { requester, last: now });
+        let upload = Upload { requester, repository: repository.clone(), begun: now, last: now, bytes: Arc::default() };
+        state.uploads.insert(id, upload);
         // So that those who leave uploads behind and never come again are forgotten as well.
         state.sweep(now);
     }
@@ -107,6 +140,21 @@ impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         if let Some(requester) = &self.requester {
             self.uploads.lock().release(requester);
+        }
+    }
+}
+
+#[cfg(feature = "ui")]
+impl Upload {
+    fn under_way(&self) -> UnderWay {
+        UnderWay {
+            repository: self.repository.clone(),
+            begun: self.begun,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            user: match &self.requester {
+                Requester::Named(name) => Some(Arc::clone(name)),
+                Requester::Address(_) | Requester::Unknown => None,
+            },
         }
     }
 }
@@ -163,14 +211,15 @@ mod tests {
         format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
     }
 
-    #[test]
-    fn uploads_count_until_they_end_or_rest() {
+    #[tokio::test]
+    async fn uploads_count_until_they_end_or_rest() {
         let clock = Arc::new(Settable(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_hours(1000))));
         let uploads = OpenUploads { clock: Arc::clone(&clock) as _, ..OpenUploads::new(2) };
         let pass = |time: Duration| *clock.0.lock().unwrap() += time;
         let (ann, bob) = (Requester::Named("ann".into()), Requester::Unknown);
-        let begin =
-            |number, requester: &Requester| uploads.reserve(requester).map(|reserved| reserved.begun(id(number)));
+        let begin = |number, requester: &Requester| {
+            uploads.reserve(requester).map(|reserved| reserved.begun(id(number), &"a/b".parse().unwrap()))
+        };
         for number in 1..=2 {
             begin(number, &ann).unwrap();
         }
@@ -180,7 +229,12 @@ mod tests {
         uploads.ended(&id(1));
         begin(3, &ann).unwrap();
         pass(REST / 2);
-        uploads.went_on(&id(3));
+        let content = || Content::new(http_body_util::Full::new(bytes::Bytes::from_static(b"hello")));
+        let came: Vec<_> = futures::StreamExt::collect(uploads.went_on(&id(3), content()).into_stream()).await;
+        assert_eq!(came.len(), 1);
+        drop(uploads.went_on(&id(77), content()));
+        #[cfg(feature = "ui")]
+        assert_eq!(uploads.list().iter().map(|upload| upload.bytes).sum::<u64>(), 5);
         pass(REST / 2);
         // The second rests, the third does not.
         begin(4, &ann).unwrap();
@@ -198,7 +252,7 @@ mod tests {
         let reserved = uploads.reserve(&ann).unwrap();
         assert!(uploads.reserve(&ann).is_err());
         drop(reserved);
-        uploads.reserve(&ann).unwrap().begun(id(1));
+        uploads.reserve(&ann).unwrap().begun(id(1), &"a/b".parse().unwrap());
         assert!(uploads.reserve(&ann).is_err());
     }
 }

@@ -3,12 +3,14 @@
 //! A page is made on the server out of the same registry that the API has, and of what the same access check lets its
 //! reader see. Whatever was pushed is text here, never markup; scripts and styles are those of this crate alone.
 
+mod activity;
 mod assets;
 mod commands;
 mod compare;
 mod config;
 mod contents;
 mod delete;
+mod figures;
 mod form;
 mod image;
 mod login;
@@ -41,6 +43,8 @@ use crate::dispatch::Answer;
 use crate::error::Refusal;
 use crate::limits::Full;
 use crate::service::Settings;
+pub use activity::Activity;
+pub use figures::{DiskSpace, Figures, ReadFigures};
 use repositories::Names;
 use route::Page;
 use session::Sessions;
@@ -66,6 +70,8 @@ pub struct Ui {
     sessions: Sessions,
     usages: Usages,
     names: Names,
+    activity: Option<Activity>,
+    figures: Option<Arc<dyn ReadFigures>>,
 }
 
 impl Ui {
@@ -79,12 +85,26 @@ impl Ui {
             sessions: Sessions::new(Self::DEFAULT_SESSION),
             usages: Usages::default(),
             names: Names::default(),
+            activity: None,
+            figures: None,
         }
     }
 
     /// What stands above every page.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
+        self
+    }
+
+    /// Shows what happens, too. `activity` must be a sink of the registry's events.
+    pub fn activity(mut self, activity: Activity) -> Self {
+        self.activity = Some(activity);
+        self
+    }
+
+    /// Shows how the server does, too: to those with a name, or to everybody where nobody can have one.
+    pub fn figures(mut self, figures: Arc<dyn ReadFigures>) -> Self {
+        self.figures = Some(figures);
         self
     }
 
@@ -189,6 +209,8 @@ async fn handle(call: &mut Call, page: Page, content: Content) -> Answer {
         Page::Logout => Ok(login::log_out(call)),
         Page::Asset(name) => assets::get(call, &name),
         Page::Repositories => repositories::show(call, access::admit_to(call, (), Access::Catalog).await?).await,
+        Page::Activity => activity::show(call, access::admit_to(call, (), Access::Catalog).await?).await,
+        Page::ActivityStream => activity::watch(call, &access::admit_to(call, (), Access::Catalog).await?),
         Page::Repository(at) => repository::show(call, admit(call, at, pull).await?).await,
         Page::Image(at) => image::show(call, admit(call, at, pull).await?).await,
         Page::Manifest(at) => raw::manifest(call, admit(call, at, pull).await?).await,

@@ -10,6 +10,10 @@ use crate::route::{BlobAt, ManifestAt, TagsAt, decode, parse_reference};
 pub(super) enum Page {
     /// `/`
     Repositories,
+    /// `/activity`
+    Activity,
+    /// `/activity/stream`
+    ActivityStream,
     /// `/login`
     Login,
     /// `/logout`
@@ -38,6 +42,8 @@ impl Page {
         let decoded = decode(path).ok()?;
         match decoded.as_ref() {
             "/" => return Some(Self::Repositories),
+            "/activity" => return Some(Self::Activity),
+            "/activity/stream" => return Some(Self::ActivityStream),
             "/login" => return Some(Self::Login),
             "/logout" => return Some(Self::Logout),
             _ => {}
@@ -86,6 +92,14 @@ impl Links {
 
     pub(super) fn home(&self) -> String {
         format!("{}/", self.base)
+    }
+
+    pub(super) fn activity(&self) -> String {
+        format!("{}/activity", self.base)
+    }
+
+    pub(super) fn activity_stream(&self) -> String {
+        format!("{}/activity/stream", self.base)
     }
 
     pub(super) fn login(&self) -> String {
@@ -212,6 +226,8 @@ mod tests {
         let (links, name) = (Links::new(""), "a/b".parse().unwrap());
         let digest = Digest::of(registry_core::Algorithm::Sha256, b"x");
         for link in [
+            links.activity(),
+            links.activity_stream(),
             links.home(),
             links.login(),
             links.logout(),

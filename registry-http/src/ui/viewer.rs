@@ -31,6 +31,7 @@ pub(super) struct Frame {
     pub(super) may_log_out: bool,
     /// Whether a password would make somebody of an anonymous reader.
     pub(super) may_log_in: bool,
+    pub(super) has_activity: bool,
     /// Where clients find the registry, such as `registry.example:5000`.
     pub(super) host: String,
 }
@@ -43,6 +44,7 @@ impl Frame {
             site: settings.ui.as_ref().map(|ui| ui.title.clone()).unwrap_or_default(),
             links: Links::new(settings.prefix.as_str()),
             may_log_out: user.is_some() && call.login.is_some(),
+            has_activity: settings.ui.as_ref().is_some_and(|ui| ui.activity.is_some()),
             may_log_in: user.is_none() && settings.password_checks.is_some(),
             user,
             host: call.asked_host().unwrap_or_else(|| "localhost".to_owned()),

@@ -1,5 +1,6 @@
 //! The pages for people.
 
+mod activity;
 mod delete;
 mod login;
 mod pages;
@@ -22,6 +23,10 @@ fn open() -> Api {
 
 /// Logins of ann, who may do everything, and of bob, who may pull; everybody may pull what is public.
 fn guarded(open: &Api) -> Api {
+    guarded_with(open, Ui::new())
+}
+
+fn guarded_with(open: &Api, ui: Ui) -> Api {
     let rule = |who, pattern: &str, actions| Rule::new(vec![who], vec![pattern.parse().unwrap()], actions);
     let policy = Policy::new(
         vec![
@@ -35,7 +40,7 @@ fn guarded(open: &Api) -> Api {
         .authenticator(Arc::new(Logins))
         .authorizer(Arc::new(policy))
         .deletes(true)
-        .ui(Ui::new())
+        .ui(ui)
         .build();
     Api { storage: open.storage.clone(), service }
 }

@@ -1,0 +1,122 @@
+//! `/ui/activity`: uploads under way, and what happened last.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use askama::Template;
+use http::StatusCode;
+use registry_auth::Action;
+use registry_core::{EventAction, RepositoryName};
+
+use super::Happening;
+use crate::access::Authorized;
+use crate::call::Call;
+use crate::dispatch::Answer;
+use crate::error::Refusal;
+use crate::limits::UnderWay;
+use crate::ui::figures::Figures;
+use crate::ui::shown::{Moment, Size};
+use crate::ui::viewer::{Frame, html};
+
+/// So many uploads are shown.
+const MOST_UPLOADS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "activity.html")]
+struct ActivityPage {
+    frame: Frame,
+    uploads: Vec<Upload>,
+    happenings: Vec<Row>,
+    figures: Option<Shown>,
+}
+
+struct Upload {
+    under_way: UnderWay,
+    begun: Moment,
+}
+
+struct Row {
+    happening: Happening,
+    time: Moment,
+}
+
+/// What a reader with a name is told of the server.
+struct Shown {
+    figures: Figures,
+    last_collection: Option<Moment>,
+}
+
+impl Row {
+    fn verb(&self) -> &'static str {
+        match self.happening.action {
+            EventAction::Push => "pushed",
+            EventAction::Delete => "deleted",
+            EventAction::Pull => "pulled",
+            _ => "changed",
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.happening.action == EventAction::Push
+    }
+}
+
+impl Shown {
+    fn quarantine(&self) -> Option<Size> {
+        self.figures.quarantine_bytes.map(Size)
+    }
+
+    fn freed(&self) -> Option<Size> {
+        self.figures.freed_bytes.map(Size)
+    }
+
+    fn used(&self) -> Option<Size> {
+        let space = self.figures.space?;
+        Some(Size(space.total_bytes.saturating_sub(space.available_bytes)))
+    }
+}
+
+pub(in crate::ui) async fn show(call: &Call, at: Authorized<()>) -> Answer {
+    let Some(ui) = &call.settings.ui else { return Err(Refusal::no_page()) };
+    let now = call.settings.registry.clock().now();
+    let mut seen = Seen { call, at: &at, known: HashMap::new() };
+    let mut uploads = Vec::new();
+    for under_way in call.settings.open_uploads.list() {
+        if uploads.len() < MOST_UPLOADS && seen.may_see(&under_way.repository).await {
+            uploads.push(Upload { begun: Moment::new(under_way.begun, now), under_way });
+        }
+    }
+    let mut happenings = Vec::new();
+    for happening in ui.activity.as_ref().map(super::Activity::recent).unwrap_or_default() {
+        if seen.may_see(&happening.repository).await {
+            happenings.push(Row { time: Moment::new(happening.time, now), happening });
+        }
+    }
+    let frame = Frame::new(call, Some(at.principal()));
+    // How full the disk is is nothing for passers-by.
+    let is_let_in = frame.user.is_some() || call.settings.password_checks.is_none();
+    let figures = ui.figures.as_ref().filter(|_| is_let_in).map(|read| shown(read.figures(), now));
+    html(call, StatusCode::OK, &ActivityPage { frame, uploads, happenings, figures })
+}
+
+fn shown(figures: Figures, now: SystemTime) -> Shown {
+    Shown { last_collection: figures.last_collection.map(|time| Moment::new(time, now)), figures }
+}
+
+/// Which repositories a reader may see, each asked once.
+struct Seen<'a> {
+    call: &'a Call,
+    at: &'a Authorized<()>,
+    known: HashMap<RepositoryName, bool>,
+}
+
+impl Seen<'_> {
+    async fn may_see(&mut self, name: &RepositoryName) -> bool {
+        if let Some(may) = self.known.get(name) {
+            return *may;
+        }
+        let may = self.at.may(self.call, name, Action::Pull).await;
+        self.known.insert(name.clone(), may);
+        may
+    }
+}
