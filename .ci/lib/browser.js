@@ -236,7 +236,7 @@ async function check(what, run) {
   await check("who watches sees pushes and uploads without asking again", async () => {
     await admin.goto("/ui/");
     await admin.getByRole("link", { name: "Activity" }).click();
-    await admin.getByText("Disk in use").waitFor();
+    await admin.getByText("Disk left").waitFor();
     await admin.getByText("gone/soon").first().waitFor();
     const api = (path, options) => fetch(`${url}${path}`, { ...options, headers: { ...options.headers, authorization: `Basic ${btoa("admin:secret-of-admin")}` } });
     const begun = await api("/v2/watched/app/blobs/uploads/", { method: "POST" });
@@ -251,7 +251,7 @@ async function check(what, run) {
     const page = await reader();
     await page.goto("/ui/activity");
     assert.equal(await page.getByText("team/").count(), 0);
-    assert.equal(await page.getByText("Disk in use").count(), 0);
+    assert.equal(await page.getByText("Disk left").count(), 0);
     await page.context().close();
   });
 

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Empty};
 use registry_auth::{Anonymous, Authenticator};
 use registry_core::storage::{Durability, WriteOptions};
 use registry_core::{Digest, Reference, Registry, Repository, RepositoryName, Tag, layout};
-use registry_http::{RegistryService, ServeOptions, serve};
+use registry_http::{RegistryService, ServeOptions, Ui, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -49,7 +49,7 @@ impl Server {
     pub fn guarded(place: Place, parent: &str, authenticator: Arc<dyn Authenticator>) -> io::Result<Self> {
         let (storage, directory) = place.open(Path::new(parent))?;
         let registry = Registry::builder(storage).manifest_cache(8 * MEBIBYTE).build();
-        let service = registry_http::service(registry).authenticator(authenticator).deletes(true).build();
+        let service = registry_http::service(registry).authenticator(authenticator).deletes(true).ui(Ui::new()).build();
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
@@ -169,6 +169,26 @@ impl Server {
             for number in 1..count {
                 let key = layout::tag_current(&name, &tag(number)?);
                 storage.write(&key, layout::link(&digest), options).await.map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes `count` repositories with one tag each, all of the same image.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn prepare_repositories(&self, count: usize) -> io::Result<()> {
+        let digest = self.prepare_image(&tag(0)?)?;
+        let storage = self.service.registry().storage();
+        let options = WriteOptions { durability: Durability::Volatile, ..WriteOptions::default() };
+        self.runtime.block_on(async {
+            for number in 0..count {
+                let name: RepositoryName =
+                    format!("team{:02}/app{number:05}", number % 100).parse().map_err(io::Error::other)?;
+                for key in [layout::revision_link(&name, &digest), layout::tag_current(&name, &tag(1)?)] {
+                    storage.write(&key, layout::link(&digest), options).await.map_err(io::Error::other)?;
+                }
             }
             Ok(())
         })

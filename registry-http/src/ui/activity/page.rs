@@ -69,11 +69,6 @@ impl Shown {
     fn freed(&self) -> Option<Size> {
         self.figures.freed_bytes.map(Size)
     }
-
-    fn used(&self) -> Option<Size> {
-        let space = self.figures.space?;
-        Some(Size(space.total_bytes.saturating_sub(space.available_bytes)))
-    }
 }
 
 pub(in crate::ui) async fn show(call: &Call, at: Authorized<()>) -> Answer {
