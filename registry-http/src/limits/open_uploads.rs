@@ -33,7 +33,9 @@ struct State {
 #[derive(Debug)]
 struct Upload {
     requester: Requester,
+    #[cfg_attr(not(feature = "ui"), expect(dead_code, reason = "pages alone tell of it"))]
     repository: RepositoryName,
+    #[cfg_attr(not(feature = "ui"), expect(dead_code, reason = "pages alone tell of it"))]
     begun: SystemTime,
     last: SystemTime,
     bytes: Arc<AtomicU64>,
