@@ -48,7 +48,8 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
         let is_api = !is_root && page.is_none();
         let mut response = match page {
             #[cfg(feature = "ui")]
-            Some(page) => ui::answer(settings, parts, content, page, &about).await,
+            // Apart, so that what a page keeps in mind is not moved about with every request of the API.
+            Some(page) => Box::pin(ui::answer(settings, parts, content, page, &about)).await,
             #[cfg(not(feature = "ui"))]
             Some(none) => match none {},
             None if is_root => alive(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use askama::Template;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
 use registry_core::{Digest, Error, Reference, Repository, RepositoryName, Tag};
 
@@ -27,6 +28,9 @@ const COMPARED: usize = 1_000;
 
 /// So many tags of a repository are looked at for those of an image.
 const MOST_TAGS: usize = 5_000;
+
+/// How many tags are looked at side by side.
+const CONCURRENCY: usize = 16;
 
 #[derive(Template)]
 #[template(path = "image.html")]
@@ -163,9 +167,14 @@ pub(super) async fn tags_by_digest(repository: &Repository) -> Result<Option<Has
     if page.more {
         return Ok(None);
     }
+    let pointing = stream::iter(page.tags).map(|tag| async move {
+        let digest = repository.tags().resolve(&tag).await?;
+        Ok::<_, Error>(digest.map(|digest| (digest, tag)))
+    });
+    let mut pointing = pointing.buffered(CONCURRENCY).boxed();
     let mut tags: HashMap<Digest, Vec<Tag>> = HashMap::new();
-    for tag in page.tags {
-        if let Some(digest) = repository.tags().resolve(&tag).await? {
+    while let Some(found) = pointing.try_next().await? {
+        if let Some((digest, tag)) = found {
             tags.entry(digest).or_default().push(tag);
         }
     }

@@ -74,22 +74,24 @@ impl Shown {
 pub(in crate::ui) async fn show(call: &Call, at: Authorized<()>) -> Answer {
     let Some(ui) = &call.settings.ui else { return Err(Refusal::no_page()) };
     let now = call.settings.registry.clock().now();
+    let frame = Frame::new(call, Some(at.principal()));
+    // Who does what, and how full the disk is, is nothing for passers-by.
+    let is_let_in = frame.user.is_some() || call.settings.password_checks.is_none();
     let mut seen = Seen { call, at: &at, known: HashMap::new() };
     let mut uploads = Vec::new();
-    for under_way in call.settings.open_uploads.list() {
+    for mut under_way in call.settings.open_uploads.list() {
+        under_way.user.take_if(|_| !is_let_in);
         if uploads.len() < MOST_UPLOADS && seen.may_see(&under_way.repository).await {
             uploads.push(Upload { begun: Moment::new(under_way.begun, now), under_way });
         }
     }
     let mut happenings = Vec::new();
-    for happening in ui.activity.as_ref().map(super::Activity::recent).unwrap_or_default() {
+    for mut happening in ui.activity.as_ref().map(super::Activity::recent).unwrap_or_default() {
+        happening.who.take_if(|_| !is_let_in);
         if seen.may_see(&happening.repository).await {
             happenings.push(Row { time: Moment::new(happening.time, now), happening });
         }
     }
-    let frame = Frame::new(call, Some(at.principal()));
-    // How full the disk is is nothing for passers-by.
-    let is_let_in = frame.user.is_some() || call.settings.password_checks.is_none();
     let figures = ui.figures.as_ref().filter(|_| is_let_in).map(|read| shown(read.figures(), now));
     html(call, StatusCode::OK, &ActivityPage { frame, uploads, happenings, figures })
 }

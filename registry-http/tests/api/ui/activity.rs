@@ -68,10 +68,14 @@ async fn nobody_is_told_of_what_they_may_not_see() {
     }
     let ann = ("authorization", "Basic YW5uOnNlY3JldA==");
     api.request(Method::POST, "/v2/secret/upload/blobs/uploads/", &[ann], "").await.assert(202);
-    api.get("/ui/activity").await.assert(200).shows("public/app").hides("secret/").hides("250 MB");
+    let by_ann = open.service.registry().repository(&"public/app".parse().unwrap());
+    let caller = registry_core::Caller { principal: Some("ann".into()), request: None };
+    by_ann.on_behalf_of(Arc::new(caller)).tags().delete(&"1".parse().unwrap()).await.unwrap();
+    let page = api.get("/ui/activity").await.assert(200).shows("public/app").shows("deleted");
+    page.hides("secret/").hides("250 MB").hides(">ann<");
     let bob = log_in(&api, "bob").await;
     let page = api.request(Method::GET, "/ui/activity", &[("cookie", &bob)], "").await.assert(200);
-    page.shows("secret/app").shows("secret/upload").shows("250 MB");
+    page.shows("secret/app").shows("secret/upload").shows("250 MB").shows(">ann<");
 }
 
 #[tokio::test]
