@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use registry_auth::Anonymous;
+use registry_auth::{Anonymous, Authenticator, Basic, OrAnonymous};
 use registry_core::storage::{Key, Memory, Storage as _};
 use registry_core::{Algorithm, Digest, Registry};
 use registry_http::{RegistryService, ServiceBuilder, service};
@@ -17,6 +17,12 @@ use tower::ServiceExt as _;
 pub(crate) struct Api {
     pub(crate) storage: Arc<Memory>,
     pub(crate) service: RegistryService,
+}
+
+/// Logins of ann and bob, who have the same password, for those who have one.
+pub(crate) fn optional_logins(password: &'static str) -> Arc<dyn Authenticator> {
+    let is_known = move |user: &str, given: &str| ["ann", "bob"].contains(&user) && given == password;
+    Arc::new(OrAnonymous(Arc::new(Basic::new("test", is_known))))
 }
 
 /// An answer.

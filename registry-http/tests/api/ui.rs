@@ -8,13 +8,10 @@ mod pages;
 use std::sync::Arc;
 
 use http::Method;
-use registry_auth::{
-    Action, Asked, AuthenticationError, Authenticator, Challenge, Credentials, Policy, Principal, Rule, Shortfall,
-    Subject,
-};
+use registry_auth::{Action, Policy, Rule, Subject};
 use registry_http::{Ui, service};
 
-use crate::client::{Api, Reply};
+use crate::client::{Api, Reply, optional_logins};
 
 /// A registry with pages that anybody may do everything with.
 fn open() -> Api {
@@ -37,35 +34,12 @@ fn guarded_with(open: &Api, ui: Ui) -> Api {
         [].into(),
     );
     let service = service(open.service.registry().clone())
-        .authenticator(Arc::new(Logins))
+        .authenticator(optional_logins("secret"))
         .authorizer(Arc::new(policy))
         .deletes(true)
         .ui(ui)
         .build();
     Api { storage: open.storage.clone(), service }
-}
-
-/// Everybody's password is `secret`.
-#[derive(Debug)]
-struct Logins;
-
-#[async_trait::async_trait]
-impl Authenticator for Logins {
-    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
-        match credentials {
-            None => Ok(Principal::anonymous()),
-            Some(Credentials::Basic { user, password })
-                if ["ann", "bob"].contains(&user.as_str()) && password.expose() == "secret" =>
-            {
-                Ok(Principal::named(user))
-            }
-            Some(_) => Err(AuthenticationError::Rejected),
-        }
-    }
-
-    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
-        (asked.shortfall != Shortfall::Insufficient).then(|| Challenge::basic("test"))
-    }
 }
 
 const SAME_ORIGIN: (&str, &str) = ("origin", "http://registry.test");

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use http::Method;
-use registry_auth::{
-    Action, Asked, AuthenticationError, Authenticator, Challenge, Credentials, Policy, Principal, Rule, Shortfall,
-    Subject,
-};
+use registry_auth::{Action, Policy, Rule, Subject};
 use registry_core::Registry;
 use registry_core::storage::{Faulty, Memory, Operation};
 use registry_http::service;
 use serde_json::json;
 
-use crate::client::{Api, sha256};
+use crate::client::{Api, optional_logins, sha256};
 
 const NOBODY: &[(&str, &str)] = &[];
 const ANN: &[(&str, &str)] = &[("authorization", "Basic YW5uOng=")];
@@ -25,31 +22,8 @@ fn policy() -> Policy {
     Policy::new(vec![public, own], [].into())
 }
 
-/// Logins of ann and bob, whose password is `x`, for those who have one.
-#[derive(Debug)]
-struct Optional;
-
-#[async_trait::async_trait]
-impl Authenticator for Optional {
-    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
-        match credentials {
-            None => Ok(Principal::anonymous()),
-            Some(Credentials::Basic { user, password })
-                if ["ann", "bob"].contains(&user.as_str()) && password.expose() == "x" =>
-            {
-                Ok(Principal::named(user))
-            }
-            Some(_) => Err(AuthenticationError::Rejected),
-        }
-    }
-
-    fn challenge(&self, asked: &Asked<'_>) -> Option<Challenge> {
-        (asked.shortfall != Shortfall::Insufficient).then(|| Challenge::basic("test"))
-    }
-}
-
 fn guarded(registry: Registry, storage: Arc<Memory>) -> Api {
-    let service = service(registry).authenticator(Arc::new(Optional)).authorizer(Arc::new(policy())).build();
+    let service = service(registry).authenticator(optional_logins("x")).authorizer(Arc::new(policy())).build();
     Api { storage, service }
 }
 
