@@ -138,9 +138,7 @@ impl Repository {
             }
         }
     }
-}
 
-impl Repository {
     async fn all_tags(&self) -> Result<Vec<Tag>, Error> {
         let mut tags: Vec<Tag> = Vec::new();
         loop {

@@ -62,7 +62,6 @@ impl<T> Authorized<T> {
     }
 
     /// Whether whoever sent the request may also do this. If nobody can say, they may not.
-    #[cfg(feature = "ui")]
     pub(crate) async fn may(&self, call: &Call, name: &RepositoryName, action: Action) -> bool {
         let access = Access::repository(name.clone(), [action]);
         is_allowed(name, call.settings.authorizer.authorize(&self.principal, &access).await)
@@ -70,8 +69,7 @@ impl<T> Authorized<T> {
 
     /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
     pub(crate) async fn may_pull(&self, call: &Call, name: &RepositoryName) -> bool {
-        let access = Access::repository(name.clone(), [Action::Pull]);
-        is_allowed(name, call.settings.authorizer.authorize(&self.principal, &access).await)
+        self.may(call, name, Action::Pull).await
     }
 
     /// Whether the catalog names a repository to whoever sent the request. If nobody can say, it does not.
@@ -134,21 +132,17 @@ pub(crate) async fn admit_to<T>(call: &Call, at: T, access: Access) -> Result<Au
 /// Finds out whose the login of a request is, as often as it may be tried.
 #[cfg(feature = "ui")]
 pub(crate) async fn log_in(call: &Call) -> Result<Principal, Refusal> {
-    let refuse = |admission, refusal: Refusal| {
-        call.settings.observer.decided(admission);
-        Err(refusal)
-    };
     match authenticate(call, &call.requester()).await {
         Ok((principal, _)) => {
             call.settings.observer.decided(Admission::Known);
             Ok(principal)
         }
-        Err(Unknown::TooFast(TooFast { wait })) => refuse(Admission::TooFast, Refusal::too_fast(wait)),
-        Err(Unknown::Refused(error @ AuthenticationError::Busy)) => refuse(Admission::Busy, error.into()),
-        Err(Unknown::Refused(error @ AuthenticationError::Unavailable(_))) => {
-            refuse(Admission::Unavailable, error.into())
-        }
-        Err(Unknown::Refused(_)) => refuse(Admission::Invalid, Refusal::wrong_login()),
+        Err(Unknown::TooFast(TooFast { wait })) => refuse(call, Admission::TooFast, Refusal::too_fast(wait)),
+        Err(Unknown::Refused(error)) => match unknown(call, &Access::Base, error) {
+            // A form has no challenge to answer.
+            (Admission::Missing | Admission::Invalid, _) => refuse(call, Admission::Invalid, Refusal::wrong_login()),
+            (admission, refusal) => refuse(call, admission, refusal),
+        },
     }
 }
 
@@ -173,10 +167,14 @@ fn methods(route: &Route) -> &'static [&'static str] {
 fn permits(settings: &Settings, route: &Route, method: &str) -> bool {
     match (method, route) {
         ("GET" | "HEAD", _) => true,
-        _ if settings.read_only => false,
-        ("DELETE", Route::Manifest(_) | Route::Blob(_)) => settings.deletes,
-        _ => true,
+        ("DELETE", Route::Manifest(_) | Route::Blob(_)) => permits_deletes(settings),
+        _ => !settings.read_only,
     }
+}
+
+/// Whether the registry lets manifests, tags and blobs be deleted, whoever asks.
+pub(crate) fn permits_deletes(settings: &Settings) -> bool {
+    settings.deletes && !settings.read_only
 }
 
 /// What a request asks for; `None` for a method that no route has.
@@ -231,20 +229,21 @@ enum Unknown {
     Refused(AuthenticationError),
 }
 
+fn refuse<T>(call: &Call, admission: Admission, refusal: Refusal) -> Result<T, Refusal> {
+    call.settings.observer.decided(admission);
+    Err(refusal)
+}
+
 async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester), Refusal> {
-    let refuse = |admission, refusal: Refusal| {
-        call.settings.observer.decided(admission);
-        Err(refusal)
-    };
     // Whoever has not shown a name counts by address, those with wrong passwords as well.
     let address = call.requester();
     let authenticated = authenticate(call, &address).await;
     let (principal, requester) = match authenticated {
         Ok(authenticated) => authenticated,
-        Err(Unknown::TooFast(TooFast { wait })) => return refuse(Admission::TooFast, Refusal::too_fast(wait)),
+        Err(Unknown::TooFast(TooFast { wait })) => return refuse(call, Admission::TooFast, Refusal::too_fast(wait)),
         Err(Unknown::Refused(error)) => {
             let (admission, refusal) = unknown(call, &access, error);
-            return refuse(admission, refusal);
+            return refuse(call, admission, refusal);
         }
     };
     if let Some(name) = principal.name() {
@@ -254,10 +253,12 @@ async fn authorize(call: &Call, access: Access) -> Result<(Principal, Requester)
         Ok(Decision::Allow) if principal.is_anonymous() => call.settings.observer.decided(Admission::Anonymous),
         Ok(Decision::Allow) => call.settings.observer.decided(Admission::Known),
         Ok(Decision::Deny) if principal.is_anonymous() => {
-            return refuse(Admission::Missing, unauthorized(call, access, Shortfall::Missing));
+            return refuse(call, Admission::Missing, unauthorized(call, access, Shortfall::Missing));
         }
-        Ok(Decision::Deny) => return refuse(Admission::Denied, unauthorized(call, access, Shortfall::Insufficient)),
-        Err(error) => return refuse(Admission::Unavailable, Refusal::undecided(error)),
+        Ok(Decision::Deny) => {
+            return refuse(call, Admission::Denied, unauthorized(call, access, Shortfall::Insufficient));
+        }
+        Err(error) => return refuse(call, Admission::Unavailable, Refusal::undecided(error)),
     }
     Ok((principal, requester))
 }

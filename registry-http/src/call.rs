@@ -117,11 +117,10 @@ impl Call {
     /// The hosts that a page of this registry may have come from.
     #[cfg(feature = "ui")]
     pub(crate) fn asked_hosts(&self) -> Vec<String> {
-        let external = match &self.settings.locations {
-            Locations::At(url) => url.origin().split_once("://").map(|(_, host)| host.to_owned()),
-            Locations::AsAsked | Locations::Relative => None,
-        };
-        external.into_iter().chain(self.origin.as_ref().map(|origin| origin.authority().to_owned())).collect()
+        let told = self.asked_address();
+        let told = told.as_deref().and_then(|address| address.split_once("://")).map(|(_, host)| host);
+        let asked = self.origin.as_ref().map(Origin::authority);
+        told.into_iter().chain(asked).map(str::to_owned).collect()
     }
 
     /// Whether the client came encrypted, to the registry or to a proxy before it.

@@ -275,8 +275,8 @@ pub(crate) struct Settings {
 /// The HTTP API of a registry. Clones are handles to the same service.
 ///
 /// It is a [`tower::Service`] for requests with any body, and answers everything: `/v2/…` below its
-/// [prefix](ServiceBuilder::prefix), `/` for load balancers, `/ui/…` for people if it has pages, and 404 elsewhere. Inside an application that has other
-/// routes, [`into_router`](Self::into_router) gives those of the API alone.
+/// [prefix](ServiceBuilder::prefix), `/` for load balancers, `/ui/…` for people if it has pages, and 404 elsewhere. Inside an
+/// application that has other routes, [`into_router`](Self::into_router) gives those of the API and the pages alone.
 ///
 /// Dropping the future of a request leaves what the operation behind it says of cancellation: an upload keeps what
 /// came, a manifest is pushed or not.
@@ -284,7 +284,7 @@ pub(crate) struct Settings {
 pub struct RegistryService(Arc<Settings>);
 
 impl RegistryService {
-    /// The routes of the API, to be merged into an application.
+    /// The routes of the API, and of the pages if there are any, to be merged into an application.
     pub fn into_router(self) -> Router {
         let base = format!("{}/v2", self.0.prefix.as_str());
         let router = Router::new();

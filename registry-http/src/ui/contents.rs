@@ -87,7 +87,7 @@ pub(super) enum Kind {
     Other,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
     artifact_type: Option<String>,
@@ -100,29 +100,20 @@ struct Raw {
 
 impl Document {
     pub(super) fn parse(manifest: &Manifest) -> Self {
-        let raw: Option<Raw> = serde_json::from_slice(&manifest.content).ok();
-        let (mut document, raw) = (
-            Self {
-                digest: manifest.digest,
-                media_type: manifest.media_type.as_str().to_owned(),
-                size: manifest.content.len() as u64,
-                kind: Kind::Other,
-                artifact_type: None,
-                subject: None,
-                annotations: BTreeMap::new(),
+        let raw: Raw = serde_json::from_slice(&manifest.content).unwrap_or_default();
+        Self {
+            digest: manifest.digest,
+            media_type: manifest.media_type.as_str().to_owned(),
+            size: manifest.content.len() as u64,
+            kind: match (raw.config, raw.manifests) {
+                (Some(config), _) => Kind::Image { config, layers: raw.layers.unwrap_or_default() },
+                (None, Some(manifests)) => Kind::Index { manifests },
+                (None, None) => Kind::Other,
             },
-            raw,
-        );
-        let Some(raw) = raw else { return document };
-        document.artifact_type = raw.artifact_type.filter(|text| !text.is_empty());
-        document.subject = raw.subject.map(|subject| subject.digest);
-        document.annotations = raw.annotations.unwrap_or_default();
-        document.kind = match (raw.config, raw.manifests) {
-            (Some(config), _) => Kind::Image { config, layers: raw.layers.unwrap_or_default() },
-            (None, Some(manifests)) => Kind::Index { manifests },
-            (None, None) => Kind::Other,
-        };
-        document
+            artifact_type: raw.artifact_type.filter(|text| !text.is_empty()),
+            subject: raw.subject.map(|subject| subject.digest),
+            annotations: raw.annotations.unwrap_or_default(),
+        }
     }
 
     /// The bytes that it names, itself among them, each with its digest. Those of manifests that an index names are not.

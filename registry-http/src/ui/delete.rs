@@ -11,7 +11,7 @@ use super::route::encoded;
 use super::shown::Size;
 use super::viewer::{Frame, html, see_other};
 use super::{form, image, usage};
-use crate::access::Authorized;
+use crate::access::{Authorized, permits_deletes};
 use crate::call::Call;
 use crate::content::Content;
 use crate::dispatch::Answer;
@@ -55,7 +55,7 @@ struct DeletePage {
 }
 
 pub(super) async fn act(call: &Call, at: Authorized<TagsAt>, content: Content) -> Answer {
-    if !call.settings.deletes || call.settings.read_only {
+    if !permits_deletes(&call.settings) {
         return Err(Refusal::form("this registry lets nobody delete (storage.delete.enabled, or read-only)"));
     }
     let fields = form::read(call, content).await?;

@@ -15,6 +15,7 @@ mod form;
 mod image;
 mod login;
 mod order;
+mod part;
 mod raw;
 mod referrers;
 mod repositories;

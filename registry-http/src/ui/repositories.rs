@@ -10,6 +10,7 @@ use http::StatusCode;
 use registry_core::{Error, RepositoryName};
 
 use super::commands::Commands;
+use super::part::Part;
 use super::route::encoded;
 use super::shown::Moment;
 use super::usage::Usage;
@@ -195,15 +196,13 @@ async fn found(call: &Call, at: &Authorized<()>, page: &mut RepositoriesPage) ->
         }
     }
     let count = names.len();
-    let number = call.query.get("page").and_then(|number| number.parse::<usize>().ok()).unwrap_or(1).max(1);
-    let begin = (number - 1).saturating_mul(PAGE).min(count);
-    let end = (begin + PAGE).min(count);
+    let part = Part::asked(call, count, PAGE);
     // Each has to be looked at for that.
     if count > MOST_SORTED {
         page.sort = Sort::Name;
     }
     page.rows = if page.sort == Sort::Name {
-        rows(call, names[begin..end].to_vec(), patience(0)).await?
+        rows(call, names[part.range.clone()].to_vec(), patience(0)).await?
     } else {
         let mut rows = rows(call, names, patience(count)).await?;
         match page.sort {
@@ -212,12 +211,12 @@ async fn found(call: &Call, at: &Authorized<()>, page: &mut RepositoriesPage) ->
             Sort::Size => rows.sort_by_key(|row| Reverse(row.usage.unique)),
             Sort::Pushed => rows.sort_by_key(|row| Reverse(row.usage.pushed)),
         }
-        rows.drain(begin..end).collect()
+        rows.drain(part.range.clone()).collect()
     };
     page.count = Some(count);
     let link = |number: usize| format!("?q={}&sort={}&page={number}", encoded(&page.query), page.sort.as_str());
-    page.previous = (begin > 0).then(|| link(number - 1));
-    page.next = (end < count).then(|| link(number + 1));
+    page.previous = part.previous.map(link);
+    page.next = part.next.map(link);
     Ok(())
 }
 

@@ -14,12 +14,13 @@ use super::commands::Commands;
 use super::config::ImageConfig;
 use super::contents::{self, Document, Kind, What};
 use super::order::natural;
+use super::part::Part;
 use super::route::encoded;
 use super::shown::{Moment, Size};
 use super::usage::{self, Usage, Usages};
 use super::viewer::{Frame, html};
 use super::{image, referrers, repositories};
-use crate::access::Authorized;
+use crate::access::{Authorized, permits_deletes};
 use crate::call::Call;
 use crate::dispatch::Answer;
 use crate::error::Refusal;
@@ -118,7 +119,6 @@ pub(super) async fn show(call: &Call, at: Authorized<TagsAt>) -> Answer {
     if usage.manifests == 0 {
         return Err(Error::NameUnknown { name }.into());
     }
-    let deletes = call.settings.deletes && !call.settings.read_only;
     let mut page = RepositoryPage {
         commands: Commands::new(&frame.host, name.as_str(), Some("TAG")),
         frame,
@@ -132,7 +132,7 @@ pub(super) async fn show(call: &Call, at: Authorized<TagsAt>) -> Answer {
         next: None,
         further: None,
         untagged: WithoutTag::NotAsked,
-        may_delete: deletes && at.may(call, &name, Action::Delete).await,
+        may_delete: permits_deletes(&call.settings) && at.may(call, &name, Action::Delete).await,
         deleted: repositories::deleted(call),
         name,
     };
@@ -158,11 +158,9 @@ async fn fill(call: &Call, repository: &Repository, page: &mut RepositoryPage, n
         tags.sort_by(|a, b| natural(a.as_str(), b.as_str()));
     }
     page.count = tags.len();
-    let number = call.query.get("page").and_then(|number| number.parse::<usize>().ok()).unwrap_or(1).max(1);
-    let begin = (number - 1).saturating_mul(PAGE).min(tags.len());
-    let end = (begin + PAGE).min(tags.len());
+    let part = Part::asked(call, page.count, PAGE);
     let host = page.frame.host.clone();
-    let rows = stream::iter(tags.drain(begin..end)).map(|tag| row(repository, tag, &host, now));
+    let rows = stream::iter(tags.drain(part.range)).map(|tag| row(repository, tag, &host, now));
     let mut rows: Vec<Row> =
         rows.buffered(CONCURRENCY).try_filter_map(async |row| Ok(row)).boxed().try_collect().await?;
     for row in &mut rows {
@@ -173,8 +171,8 @@ async fn fill(call: &Call, repository: &Repository, page: &mut RepositoryPage, n
     page.rows = rows;
     let sort = if page.newest { "&sort=newest" } else { "" };
     let after = after.map(|after| format!("&after={}", encoded(after))).unwrap_or_default();
-    page.previous = (begin > 0).then(|| page.link(&format!("{sort}{after}&page={}", number - 1)));
-    page.next = (end < page.count).then(|| page.link(&format!("{sort}{after}&page={}", number + 1)));
+    let link = |number: usize| page.link(&format!("{sort}{after}&page={number}"));
+    (page.previous, page.next) = (part.previous.map(&link), part.next.map(&link));
     Ok(())
 }
 
