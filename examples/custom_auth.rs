@@ -58,6 +58,7 @@ impl Authorizer for Staff {
             // The first component of a name is the team: `web/shop`, not `website/shop`.
             Access::Repository { name, .. } => access.is_read() || name.components().next() == Some(member.team),
             Access::Base | Access::Catalog => true,
+            Access::Maintenance => false,
         })))
     }
 }

@@ -24,6 +24,8 @@ pub enum Access {
     Base,
     /// To list the repositories.
     Catalog,
+    /// To maintain the registry as a whole: to have its garbage collected.
+    Maintenance,
     /// All of some actions on one repository.
     Repository {
         /// Which repository; it need not exist.
@@ -44,6 +46,7 @@ impl Access {
     pub fn is_read(&self) -> bool {
         match self {
             Self::Base | Self::Catalog => true,
+            Self::Maintenance => false,
             Self::Repository { actions, .. } => *actions == Actions::from([Action::Pull]),
         }
     }
@@ -54,6 +57,7 @@ impl fmt::Display for Access {
         match self {
             Self::Base => Ok(()),
             Self::Catalog => f.write_str("registry:catalog:*"),
+            Self::Maintenance => f.write_str("registry:maintenance:*"),
             Self::Repository { name, actions } => write!(f, "repository:{name}:{actions}"),
         }
     }
@@ -72,6 +76,6 @@ mod tests {
         assert!(access(&[Action::Pull]).is_read());
         assert!(!access(&[Action::Pull, Action::Push]).is_read());
         assert!(!access(&[Action::Delete]).is_read());
-        assert!(Access::Base.is_read());
+        assert!(Access::Base.is_read() && !Access::Maintenance.is_read());
     }
 }

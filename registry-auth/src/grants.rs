@@ -22,6 +22,7 @@ use crate::{Access, Action, Actions, AuthorizationError, Authorizer, Decision, P
 pub struct Grants {
     repositories: BTreeMap<RepositoryName, Actions>,
     catalog: bool,
+    maintenance: bool,
 }
 
 impl Grants {
@@ -30,6 +31,7 @@ impl Grants {
         match access {
             Access::Base => {}
             Access::Catalog => self.catalog = true,
+            Access::Maintenance => self.maintenance = true,
             Access::Repository { name, actions } => {
                 let held = self.repositories.entry(name).or_default();
                 *held = held.iter().chain(actions.iter()).collect();
@@ -43,6 +45,7 @@ impl Grants {
         match access {
             Access::Base => true,
             Access::Catalog => self.catalog,
+            Access::Maintenance => self.maintenance,
             Access::Repository { name, actions } => {
                 let held = self.repositories.get(name).copied().unwrap_or_default();
                 actions.iter().all(|action| held.contains(action))
@@ -111,11 +114,15 @@ mod tests {
         grants.add(access("a", &[Action::Pull]));
         grants.add(access("a", &[Action::Push]));
         assert!(grants.cover(&access("a", &[Action::Pull, Action::Push])));
-        for beyond in [access("a", &[Action::Delete]), access("a/b", &[Action::Pull]), Access::Catalog] {
+        let others = [access("a", &[Action::Delete]), access("a/b", &[Action::Pull]), Access::Catalog];
+        for beyond in others.into_iter().chain([Access::Maintenance]) {
             assert!(!grants.cover(&beyond), "{beyond}");
         }
         grants.add(Access::Catalog);
         assert!(grants.cover(&Access::Catalog) && grants.cover(&Access::Base));
+        assert!(!grants.cover(&Access::Maintenance));
+        grants.add(Access::Maintenance);
+        assert!(grants.cover(&Access::Maintenance));
     }
 
     #[tokio::test]

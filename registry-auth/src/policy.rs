@@ -10,7 +10,8 @@ use crate::{Access, Action, Actions, AuthorizationError, Authorizer, Decision, P
 ///
 /// An access to a repository is allowed if each of its actions is, be it by different rules. The catalog is open to
 /// whoever may pull something, because it lists only what they may pull. The base of the API is open to everyone who
-/// has logged in, and to those who have not only if they may push somewhere.
+/// has logged in, and to those who have not only if they may push somewhere. Whoever may do everything to every
+/// repository may also maintain the registry.
 ///
 /// ```
 /// use registry_auth::{Access, Action, Authorizer, Decision, Policy, Principal, Rule, Subject};
@@ -94,6 +95,7 @@ impl Policy {
             // either there is nothing to log in for.
             Access::Base => !principal.is_anonymous() || self.may_somewhere(principal, Action::Push),
             Access::Catalog => self.may_read_something(principal),
+            Access::Maintenance => Action::ALL.into_iter().all(|action| self.may_everywhere(principal, action)),
             Access::Repository { name, actions } => {
                 let may = |action| {
                     let mut rules = self.rules_for(principal, action);
@@ -107,8 +109,11 @@ impl Policy {
     /// Whether somebody without a login may do this to every repository.
     #[must_use]
     pub fn lets_anybody(&self, action: Action) -> bool {
-        let anybody = Principal::anonymous();
-        self.rules_for(&anybody, action).any(|rule| rule.repositories.iter().any(RepositoryPattern::is_everything))
+        self.may_everywhere(&Principal::anonymous(), action)
+    }
+
+    fn may_everywhere(&self, principal: &Principal, action: Action) -> bool {
+        self.rules_for(principal, action).any(|rule| rule.repositories.iter().any(RepositoryPattern::is_everything))
     }
 
     fn may_somewhere(&self, principal: &Principal, action: Action) -> bool {
@@ -227,6 +232,22 @@ mod tests {
         assert_eq!(may(&policy, &Principal::anonymous(), "lib/a"), "");
         assert_eq!(opens(&policy, &Principal::named("bob")), (true, false));
         assert_eq!(opens(&policy, &Principal::anonymous()), (false, false));
+    }
+
+    #[test]
+    fn who_may_do_everything_everywhere_maintains() {
+        let rules = vec![
+            rule(Subject::User("ann".to_owned()), "**", Action::ALL),
+            rule(Subject::User("bob".to_owned()), "**", [Action::Pull, Action::Push]),
+            rule(Subject::User("bob".to_owned()), "bob/**", Action::ALL),
+            rule(Subject::User("eve".to_owned()), "**", [Action::Pull, Action::Push]),
+            rule(Subject::User("eve".to_owned()), "**", [Action::Delete]),
+        ];
+        let policy = Policy::new(rules, BTreeMap::new());
+        for (who, may) in [("ann", true), ("bob", false), ("eve", true), ("mallory", false)] {
+            assert_eq!(policy.allows(&Principal::named(who), &Access::Maintenance), may, "{who}");
+        }
+        assert!(!policy.allows(&Principal::anonymous(), &Access::Maintenance));
     }
 
     #[test]

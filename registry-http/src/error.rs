@@ -322,6 +322,7 @@ fn scopes(wanted: &[Access]) -> Value {
         .flat_map(|access| match access {
             Access::Base => Vec::new(),
             Access::Catalog => vec![entry("registry", "catalog", "*")],
+            Access::Maintenance => vec![entry("registry", "maintenance", "*")],
             Access::Repository { name, actions } => {
                 actions.iter().map(|action| entry("repository", name.as_str(), action.as_str())).collect()
             }

@@ -96,6 +96,7 @@ impl Entry {
                 Some(Access::Repository { name, actions })
             }
             ("registry", "catalog") if is_granted("*") => Some(Access::Catalog),
+            ("registry", "maintenance") if is_granted("*") => Some(Access::Maintenance),
             _ => None,
         }
     }

@@ -37,6 +37,7 @@ fn guarded(settings: impl FnOnce(ServiceBuilder) -> ServiceBuilder, content: &Ap
         Decision::allow_if(match access {
             Access::Base => true,
             Access::Catalog => !may.is_empty(),
+            Access::Maintenance => may == Action::ALL,
             Access::Repository { actions, .. } => actions.iter().all(|action| may.contains(&action)),
         })
     };

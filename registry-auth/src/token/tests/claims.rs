@@ -93,8 +93,11 @@ fn rights() {
     assert_eq!(actions(&held, "some"), [Action::Pull, Action::Delete]);
     assert_eq!(actions(&held, "none"), []);
     assert!(held.cover(&Access::Catalog));
+    assert!(!held.cover(&Access::Maintenance));
     let held = grants(&json!([{"type": "registry", "name": "catalog", "actions": ["pull"]}]));
     assert!(!held.cover(&Access::Catalog));
+    let held = grants(&json!([{"type": "registry", "name": "maintenance", "actions": ["*"]}]));
+    assert!(held.cover(&Access::Maintenance) && !held.cover(&Access::Catalog));
 }
 
 #[test]
