@@ -69,24 +69,32 @@ document.addEventListener("DOMContentLoaded", () => {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(id);
     if (!answer.ok || !found) return false;
+    // What was opened stays open, and where one is stays where one is.
+    for (const open of document.querySelectorAll(`#${id} details[open][id]`)) {
+      found.querySelector(`#${open.id}`)?.setAttribute("open", "");
+    }
+    const focused = document.activeElement?.id;
     document.getElementById(id).replaceWith(found);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     return true;
   }
 
   // Watching: when something happens the page is made anew, and from time to time, as uploads go on without a word.
-  if (document.querySelector("[data-watch]")) {
-    const watched = () => document.querySelector("[data-watch]");
+  if (document.querySelector("[data-watch], [data-renew]")) {
+    const watched = () => document.querySelector("[data-watch], [data-renew]");
+    const pause = () => watched().hasAttribute("data-busy") ? 1000 : 1000 * (watched().dataset.renew || 5);
     let timer;
     const soon = (delay) => {
       clearTimeout(timer);
       timer = setTimeout(async () => {
         // Without an answer, as while a server starts anew, it is tried again.
         try { if (!document.hidden) await renew(watched().id, location.href); } catch {}
-        soon(watched().hasAttribute("data-busy") ? 1000 : 5000);
+        soon(pause());
       }, delay);
     };
-    new EventSource(watched().dataset.watch).addEventListener("message", () => soon(100));
-    soon(1000);
+    const stream = watched().dataset.watch;
+    if (stream) new EventSource(stream).addEventListener("message", () => soon(100));
+    soon(Math.min(pause(), stream ? 1000 : Infinity));
   }
 
   // Choosing: all at once, a row of them with shift, and a button that tells how many.

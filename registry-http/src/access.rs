@@ -64,7 +64,20 @@ impl<T> Authorized<T> {
     /// Whether whoever sent the request may also do this. If nobody can say, they may not.
     pub(crate) async fn may(&self, call: &Call, name: &RepositoryName, action: Action) -> bool {
         let access = Access::repository(name.clone(), [action]);
-        is_allowed(name, call.settings.authorizer.authorize(&self.principal, &access).await)
+        is_allowed(Some(name), call.settings.authorizer.authorize(&self.principal, &access).await)
+    }
+
+    /// Whether whoever sent the request may also maintain the registry. If nobody can say, they may not.
+    #[cfg(feature = "ui")]
+    pub(crate) async fn may_maintain(&self, call: &Call) -> bool {
+        is_allowed(None, call.settings.authorizer.authorize(&self.principal, &Access::Maintenance).await)
+    }
+
+    /// Whether whoever sent the request is no passer-by: how a server does and who does what is for those with a name,
+    /// and for whoever may do everything without one.
+    #[cfg(feature = "ui")]
+    pub(crate) async fn is_insider(&self, call: &Call) -> bool {
+        self.principal.name().is_some() || self.may_maintain(call).await
     }
 
     /// Whether whoever sent the request may also read another repository. If nobody can say, they may not.
@@ -74,15 +87,16 @@ impl<T> Authorized<T> {
 
     /// Whether the catalog names a repository to whoever sent the request. If nobody can say, it does not.
     pub(crate) async fn may_list(&self, call: &Call, name: &RepositoryName) -> bool {
-        is_allowed(name, call.settings.authorizer.authorize_listing(&self.principal, name).await)
+        is_allowed(Some(name), call.settings.authorizer.authorize_listing(&self.principal, name).await)
     }
 }
 
-fn is_allowed(name: &RepositoryName, decision: Result<Decision, AuthorizationError>) -> bool {
+fn is_allowed(name: Option<&RepositoryName>, decision: Result<Decision, AuthorizationError>) -> bool {
     match decision {
         Ok(decision) => decision == Decision::Allow,
         Err(error) => {
-            tracing::warn!(%error, repository = %name, "access cannot be checked; it counts as denied");
+            let repository = name.map(RepositoryName::as_str);
+            tracing::warn!(%error, repository, "access cannot be checked; it counts as denied");
             false
         }
     }
@@ -127,6 +141,16 @@ pub(crate) async fn admit_to<T>(call: &Call, at: T, access: Access) -> Result<Au
     let (principal, requester) = authorize(call, access).await?;
     let caller = Arc::new(call.caller(&principal));
     Ok(Authorized { at, principal, requester, caller })
+}
+
+/// Lets somebody in to a page about the server itself, which is nothing for passers-by, or tells why not.
+#[cfg(feature = "ui")]
+pub(crate) async fn admit_insider(call: &Call) -> Result<Authorized<()>, Refusal> {
+    let at = admit_to(call, (), Access::Catalog).await?;
+    if at.is_insider(call).await {
+        return Ok(at);
+    }
+    refuse(call, Admission::Missing, unauthorized(call, Access::Maintenance, Shortfall::Missing))
 }
 
 /// Finds out whose the login of a request is, as often as it may be tried.

@@ -12,8 +12,8 @@ use registry_core::Blocking;
 use registry_core::storage::{self, Error, FileFrames};
 
 use crate::limits::Place;
-#[cfg(feature = "metrics")]
-use crate::metrics::Running;
+#[cfg(any(feature = "metrics", feature = "ui"))]
+use crate::observer::Running;
 
 /// The longest frame of what is in memory. A connection may copy a frame; what is not in frames yet, it does not.
 const FRAME_BYTES: usize = 256 * 1024;
@@ -28,7 +28,7 @@ pub struct ResponseBody {
     /// The place of the request among those that are being answered.
     place: Option<Place>,
     /// The request that is counted when this is dropped.
-    #[cfg(feature = "metrics")]
+    #[cfg(any(feature = "metrics", feature = "ui"))]
     running: Option<Box<Running>>,
 }
 
@@ -45,7 +45,7 @@ impl ResponseBody {
         Self {
             inner,
             place: None,
-            #[cfg(feature = "metrics")]
+            #[cfg(any(feature = "metrics", feature = "ui"))]
             running: None,
         }
     }
@@ -56,7 +56,7 @@ impl ResponseBody {
     }
 
     /// Counts the request when the answer is at its end.
-    #[cfg(feature = "metrics")]
+    #[cfg(any(feature = "metrics", feature = "ui"))]
     pub(crate) fn observe(&mut self, running: Box<Running>) {
         self.running = Some(running);
     }
@@ -141,7 +141,7 @@ impl Body for ResponseBody {
             tracing::error!(%error, "an answer broke off");
             self.inner = Inner::Done;
         }
-        #[cfg(feature = "metrics")]
+        #[cfg(any(feature = "metrics", feature = "ui"))]
         if let (Some(Ok(frame)), Some(running)) = (&frame, &mut self.running) {
             running.sent(frame.len() as u64);
         }

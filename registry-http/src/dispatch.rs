@@ -19,6 +19,7 @@ use crate::connection::PeerAddress;
 use crate::content::Content;
 use crate::error::Refusal;
 use crate::limits::Full;
+use crate::observer::Subject;
 use crate::request_id::RequestId;
 use crate::route::{Route, RouteError};
 use crate::service::Settings;
@@ -42,7 +43,13 @@ pub(crate) async fn answer(settings: Arc<Settings>, parts: Parts, content: Conte
         #[cfg(not(feature = "ui"))]
         let page: Option<std::convert::Infallible> = None;
         let route = settings.prefix.strip(parts.uri.path()).ok_or(RouteError::NotFound).and_then(Route::parse);
-        let observation = settings.observer.begin(route.as_ref().ok(), &parts, content.length());
+        let subject = match (&page, &route) {
+            #[cfg(feature = "ui")]
+            (Some(_), _) => Subject::Page,
+            (_, Ok(route)) => Subject::Api(route),
+            (_, Err(_)) => Subject::Nothing,
+        };
+        let observation = settings.observer.begin(subject, &parts, content.length());
         let content = observation.content(content);
         let about = About::new(id, route.as_ref().ok().cloned(), client(&settings, &parts));
         let is_api = !is_root && page.is_none();

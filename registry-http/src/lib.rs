@@ -28,6 +28,8 @@ mod location;
 mod manifests;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(any(feature = "metrics", feature = "ui"))]
+mod observer;
 mod page;
 mod query;
 mod range;
@@ -44,12 +46,12 @@ mod test_registry;
 mod tls;
 #[cfg(feature = "ui")]
 mod ui;
-#[cfg(not(feature = "metrics"))]
+#[cfg(not(any(feature = "metrics", feature = "ui")))]
 mod unobserved;
 mod uploads;
 
-#[cfg(not(feature = "metrics"))]
-use unobserved as metrics;
+#[cfg(not(any(feature = "metrics", feature = "ui")))]
+use unobserved as observer;
 
 pub use about::{About, ErrorAnswer};
 pub use body::ResponseBody;
@@ -71,7 +73,9 @@ pub use tls::{
 };
 
 #[cfg(feature = "ui")]
-pub use ui::{Activity, DiskSpace, Figures, ReadFigures, Ui};
+pub use ui::{
+    Activity, Collect, CollectionEnd, CollectionRun, DiskSpace, Figures, ReadFigures, Reclaimable, RunUnderWay, Ui,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -24,9 +24,9 @@ use crate::limits::{InFlight, OpenUploads, PasswordChecks, Rates, RequestRate};
 use crate::location::{ExternalUrl, Locations, Prefix};
 #[cfg(feature = "metrics")]
 use crate::metrics::HttpMetrics;
-use crate::metrics::Observer;
+use crate::observer::Observer;
 #[cfg(feature = "ui")]
-use crate::ui::Ui;
+use crate::ui::{Traffic, Ui};
 
 /// Begins a service over `registry`. The first thing to say is who may come in:
 ///
@@ -227,6 +227,7 @@ impl ServiceBuilder {
     /// Shows the registry to people with a browser, below `/ui/`; nothing does by default.
     #[cfg(feature = "ui")]
     pub fn ui(mut self, ui: Ui) -> Self {
+        self.0.observer.traffic = Some(Traffic::new(self.0.registry.clone()));
         self.0.ui = Some(ui);
         self
     }
@@ -234,7 +235,7 @@ impl ServiceBuilder {
     /// Counts and times every request; nothing does by default.
     #[cfg(feature = "metrics")]
     pub fn metrics(mut self, metrics: HttpMetrics) -> Self {
-        self.0.observer = metrics.into();
+        self.0.observer.metrics = Some(metrics);
         self
     }
 

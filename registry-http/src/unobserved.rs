@@ -1,4 +1,4 @@
-//! In the place of `metrics` where these are not built in: nobody is told anything.
+//! In the place of `observer` where neither metrics nor pages are built in: nobody is told anything.
 
 use http::Response;
 use http::request::Parts;
@@ -8,16 +8,23 @@ use crate::body::ResponseBody;
 use crate::content::Content;
 use crate::route::Route;
 
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    #[expect(dead_code, reason = "as `observer` has it")]
+    Api(&'a Route),
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Observer(());
 
 impl Observer {
-    #[expect(clippy::unused_self, reason = "as `metrics` has it")]
-    pub(crate) fn begin(&self, _: Option<&Route>, _: &Parts, _: Option<u64>) -> Observation {
+    #[expect(clippy::unused_self, reason = "as `observer` has it")]
+    pub(crate) fn begin(&self, _: Subject<'_>, _: &Parts, _: Option<u64>) -> Observation {
         Observation
     }
 
-    #[expect(clippy::unused_self, reason = "as `metrics` has it")]
+    #[expect(clippy::unused_self, reason = "as `observer` has it")]
     pub(crate) fn decided(&self, _: Admission) {}
 }
 
@@ -25,12 +32,12 @@ impl Observer {
 pub(crate) struct Observation;
 
 impl Observation {
-    #[expect(clippy::unused_self, reason = "as `metrics` has it")]
+    #[expect(clippy::unused_self, reason = "as `observer` has it")]
     pub(crate) fn content(&self, content: Content) -> Content {
         content
     }
 
-    #[expect(clippy::unused_self, reason = "as `metrics` has it")]
+    #[expect(clippy::unused_self, reason = "as `observer` has it")]
     pub(crate) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         response
     }

@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::access::Admission;
+use crate::observer::Subject;
 use crate::route::Route;
 
 /// What a request is about, by Distribution's names of its handlers.
@@ -17,13 +18,15 @@ pub(super) enum Handler {
     Catalog,
     /// Distribution has none.
     Referrers,
-    /// A path that the API does not have.
+    /// A page for people, which Distribution has none of.
+    Ui,
+    /// A path that there is not.
     Other,
 }
 
 impl Handler {
     /// In the order of their numbers.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Base,
         Self::Manifest,
         Self::Tags,
@@ -32,20 +35,26 @@ impl Handler {
         Self::BlobUploadChunk,
         Self::Catalog,
         Self::Referrers,
+        Self::Ui,
         Self::Other,
     ];
 
-    pub(super) fn of(route: Option<&Route>) -> Self {
+    pub(super) fn of(subject: Subject<'_>) -> Self {
+        let route = match subject {
+            Subject::Api(route) => route,
+            #[cfg(feature = "ui")]
+            Subject::Page => return Self::Ui,
+            Subject::Nothing => return Self::Other,
+        };
         match route {
-            Some(Route::Base) => Self::Base,
-            Some(Route::Catalog) => Self::Catalog,
-            Some(Route::Tags(_)) => Self::Tags,
-            Some(Route::Manifest(_)) => Self::Manifest,
-            Some(Route::Blob(_)) => Self::Blob,
-            Some(Route::Uploads(_)) => Self::BlobUpload,
-            Some(Route::Upload(_)) => Self::BlobUploadChunk,
-            Some(Route::Referrers(_)) => Self::Referrers,
-            None => Self::Other,
+            Route::Base => Self::Base,
+            Route::Catalog => Self::Catalog,
+            Route::Tags(_) => Self::Tags,
+            Route::Manifest(_) => Self::Manifest,
+            Route::Blob(_) => Self::Blob,
+            Route::Uploads(_) => Self::BlobUpload,
+            Route::Upload(_) => Self::BlobUploadChunk,
+            Route::Referrers(_) => Self::Referrers,
         }
     }
 
@@ -59,6 +68,7 @@ impl Handler {
             Self::BlobUploadChunk => "blob_upload_chunk",
             Self::Catalog => "catalog",
             Self::Referrers => "referrers",
+            Self::Ui => "ui",
             Self::Other => "other",
         }
     }

@@ -1,13 +1,12 @@
 //! What a service does and how long it takes, for Prometheus, under the names that CNCF Distribution has for it.
 
+mod counted;
 mod labels;
-mod running;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
-use http::request::Parts;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -15,10 +14,9 @@ use prometheus::{
 };
 use registry_core::{Clock, SystemClock};
 
+pub(crate) use self::counted::Counted;
 use self::labels::{CODES, Handler, Verb};
-pub(crate) use self::running::{Observation, Running};
 use crate::access::Admission;
-use crate::route::Route;
 
 /// What a service does and how long it takes. Clones count together.
 ///
@@ -126,6 +124,11 @@ impl HttpMetrics {
             admissions: Admission::ALL.map(|admission| admissions.with_label_values(&[admission.label()])),
         })))
     }
+
+    /// It was decided whether a request comes in.
+    pub(crate) fn decided(&self, admission: Admission) {
+        self.0.admissions[admission as usize].inc();
+    }
 }
 
 impl fmt::Debug for HttpMetrics {
@@ -161,30 +164,6 @@ impl Series {
         of.request_size.get_or_init(made).observe(request as f64);
         let made = || self.response_sizes.with_label_values(&[handler.label()]);
         of.response_size.get_or_init(made).observe(response as f64);
-    }
-}
-
-/// Who is told of each request, if anybody.
-#[derive(Debug, Default)]
-pub(crate) struct Observer(Option<HttpMetrics>);
-
-impl Observer {
-    /// A request begins; `None` for a route that there is none of.
-    pub(crate) fn begin(&self, route: Option<&Route>, parts: &Parts, length: Option<u64>) -> Observation {
-        Observation(self.0.as_ref().map(|metrics| Box::new(Running::begin(metrics, Handler::of(route), parts, length))))
-    }
-
-    /// It was decided whether a request comes in.
-    pub(crate) fn decided(&self, admission: Admission) {
-        if let Some(HttpMetrics(series)) = &self.0 {
-            series.admissions[admission as usize].inc();
-        }
-    }
-}
-
-impl From<HttpMetrics> for Observer {
-    fn from(metrics: HttpMetrics) -> Self {
-        Self(Some(metrics))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::collection::{CollectionRun, Reclaimable, RunUnderWay};
+
 /// How a server does, for the [pages](super::Ui::figures). What is `None` is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -15,6 +17,12 @@ pub struct Figures {
     pub collection_took: Option<Duration>,
     /// What lay in quarantine after it, in bytes.
     pub quarantine_bytes: Option<u64>,
+    /// The garbage collection that is under way.
+    pub collection: Option<RunUnderWay>,
+    /// How the last one ended, or the last look at what would go.
+    pub last_run: Option<CollectionRun>,
+    /// What the last look found.
+    pub reclaimable: Option<Reclaimable>,
     /// What became free by collections since the start, in bytes.
     pub freed_bytes: Option<u64>,
 }

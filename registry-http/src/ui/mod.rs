@@ -5,6 +5,7 @@
 
 mod activity;
 mod assets;
+mod collection;
 mod commands;
 mod compare;
 mod config;
@@ -14,6 +15,7 @@ mod figures;
 mod form;
 mod image;
 mod login;
+mod monitoring;
 mod order;
 mod part;
 mod raw;
@@ -45,7 +47,9 @@ use crate::error::Refusal;
 use crate::limits::Full;
 use crate::service::Settings;
 pub use activity::Activity;
+pub use collection::{Collect, CollectionEnd, CollectionRun, Reclaimable, RunUnderWay};
 pub use figures::{DiskSpace, Figures, ReadFigures};
+pub(crate) use monitoring::{Noticed, Traffic};
 use repositories::Names;
 use route::Page;
 use session::Sessions;
@@ -73,6 +77,7 @@ pub struct Ui {
     names: Names,
     activity: Option<Activity>,
     figures: Option<Arc<dyn ReadFigures>>,
+    collect: Option<Arc<dyn Collect>>,
 }
 
 impl Ui {
@@ -88,6 +93,7 @@ impl Ui {
             names: Names::default(),
             activity: None,
             figures: None,
+            collect: None,
         }
     }
 
@@ -103,9 +109,16 @@ impl Ui {
         self
     }
 
-    /// Shows how the server does, too: to those with a name, or to everybody where nobody can have one.
+    /// Shows how the server does, too: to those with a name, and to whoever may do everything without one.
     pub fn figures(mut self, figures: Arc<dyn ReadFigures>) -> Self {
         self.figures = Some(figures);
+        self
+    }
+
+    /// Lets those who may [maintain](Access::Maintenance) the registry have its garbage collected, and look beforehand at
+    /// what would go.
+    pub fn collect(mut self, collect: Arc<dyn Collect>) -> Self {
+        self.collect = Some(collect);
         self
     }
 
@@ -192,7 +205,7 @@ fn route_of(asked: &Asked) -> Result<Option<Page>, Refusal> {
 
 async fn handle(call: &mut Call, page: Page, content: Content) -> Answer {
     let allowed: &[&str] = match page {
-        Page::Logout | Page::Delete(_) => &["POST"],
+        Page::Logout | Page::Collect | Page::Delete(_) => &["POST"],
         Page::Login => &["GET", "HEAD", "POST"],
         _ => &["GET", "HEAD"],
     };
@@ -212,6 +225,10 @@ async fn handle(call: &mut Call, page: Page, content: Content) -> Answer {
         Page::Repositories => repositories::show(call, access::admit_to(call, (), Access::Catalog).await?).await,
         Page::Activity => activity::show(call, access::admit_to(call, (), Access::Catalog).await?).await,
         Page::ActivityStream => activity::watch(call, &access::admit_to(call, (), Access::Catalog).await?),
+        Page::Monitoring => monitoring::show(call, &access::admit_insider(call).await?),
+        Page::Collect => {
+            collection::begin(call, &access::admit_to(call, (), Access::Maintenance).await?, content).await
+        }
         Page::Repository(at) => repository::show(call, admit(call, at, pull).await?).await,
         Page::Image(at) => image::show(call, admit(call, at, pull).await?).await,
         Page::Manifest(at) => raw::manifest(call, admit(call, at, pull).await?).await,

@@ -14,6 +14,10 @@ pub(super) enum Page {
     Activity,
     /// `/activity/stream`
     ActivityStream,
+    /// `/monitoring`
+    Monitoring,
+    /// `/collect`
+    Collect,
     /// `/login`
     Login,
     /// `/logout`
@@ -44,6 +48,8 @@ impl Page {
             "/" => return Some(Self::Repositories),
             "/activity" => return Some(Self::Activity),
             "/activity/stream" => return Some(Self::ActivityStream),
+            "/monitoring" => return Some(Self::Monitoring),
+            "/collect" => return Some(Self::Collect),
             "/login" => return Some(Self::Login),
             "/logout" => return Some(Self::Logout),
             _ => {}
@@ -100,6 +106,14 @@ impl Links {
 
     pub(super) fn activity_stream(&self) -> String {
         format!("{}/activity/stream", self.base)
+    }
+
+    pub(super) fn monitoring(&self) -> String {
+        format!("{}/monitoring", self.base)
+    }
+
+    pub(super) fn collect(&self) -> String {
+        format!("{}/collect", self.base)
     }
 
     pub(super) fn login(&self) -> String {
@@ -228,6 +242,8 @@ mod tests {
         for link in [
             links.activity(),
             links.activity_stream(),
+            links.monitoring(),
+            links.collect(),
             links.home(),
             links.login(),
             links.logout(),

@@ -1,7 +1,7 @@
 //! How sizes and times look to people.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -62,6 +62,24 @@ impl fmt::Display for Moment {
     }
 }
 
+/// How long something took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Took(pub(super) Duration);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        let (value, unit) = match self.0.as_secs() {
+            0 => (seconds * 1_000.0, "ms"),
+            1..120 => (seconds, "s"),
+            120..7_200 => (seconds / 60.0, "min"),
+            _ => (seconds / 3_600.0, "h"),
+        };
+        let digits = if value < 9.95 { 1 } else { 0 };
+        write!(f, "{value:.digits$} {unit}")
+    }
+}
+
 /// A text as an address to follow, if it is one of the web and nothing else.
 pub(super) fn web_link(text: &str) -> Option<&str> {
     let is_plain = text.len() <= 2_000 && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -72,8 +90,6 @@ pub(super) fn web_link(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -111,6 +127,21 @@ mod tests {
         }
         assert_eq!(Moment::new(now + Duration::from_mins(1), now).to_string(), "just now");
         assert_eq!(Moment::new(now, now).exact(), "2027-01-15T08:00:00Z");
+    }
+
+    #[test]
+    fn what_took_long_is_told_roughly() {
+        for (millis, text) in [
+            (0, "0.0 ms"),
+            (1, "1.0 ms"),
+            (123, "123 ms"),
+            (1_234, "1.2 s"),
+            (59_000, "59 s"),
+            (180_000, "3.0 min"),
+            (7_200_000, "2.0 h"),
+        ] {
+            assert_eq!(Took(Duration::from_millis(millis)).to_string(), text, "{millis}");
+        }
     }
 
     #[test]

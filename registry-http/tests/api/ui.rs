@@ -1,8 +1,10 @@
 //! The pages for people.
 
 mod activity;
+mod collection;
 mod delete;
 mod login;
+mod monitoring;
 mod pages;
 
 use std::sync::Arc;

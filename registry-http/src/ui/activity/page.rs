@@ -14,8 +14,9 @@ use crate::call::Call;
 use crate::dispatch::Answer;
 use crate::error::Refusal;
 use crate::limits::UnderWay;
+use crate::ui::collection::{CollectionEnd, CollectionRun};
 use crate::ui::figures::Figures;
-use crate::ui::shown::{Moment, Size};
+use crate::ui::shown::{Moment, Size, Took};
 use crate::ui::viewer::{Frame, html};
 
 /// So many uploads are shown.
@@ -28,6 +29,7 @@ struct ActivityPage {
     uploads: Vec<Upload>,
     happenings: Vec<Row>,
     figures: Option<Shown>,
+    may_collect: bool,
 }
 
 struct Upload {
@@ -44,6 +46,14 @@ struct Row {
 struct Shown {
     figures: Figures,
     last_collection: Option<Moment>,
+    now: SystemTime,
+}
+
+impl ActivityPage {
+    /// Whether something goes on without a word, so that it is worth looking often.
+    fn is_busy(&self) -> bool {
+        !self.uploads.is_empty() || self.figures.as_ref().is_some_and(|shown| shown.figures.collection.is_some())
+    }
 }
 
 impl Row {
@@ -62,6 +72,41 @@ impl Row {
 }
 
 impl Shown {
+    fn new(figures: Figures, now: SystemTime) -> Self {
+        Self { last_collection: figures.last_collection.map(|time| Moment::new(time, now)), figures, now }
+    }
+
+    fn looked(&self) -> Option<Moment> {
+        self.figures.reclaimable.map(|found| Moment::new(found.seen, self.now))
+    }
+
+    fn took(&self) -> Option<Took> {
+        self.figures.collection_took.map(Took)
+    }
+
+    fn is_bad(&self, run: &CollectionRun) -> bool {
+        matches!(run.end, CollectionEnd::Failed | CollectionEnd::Braked { .. })
+    }
+
+    /// How a run ended, in a sentence.
+    fn told(&self, run: &CollectionRun) -> String {
+        let when = Moment::new(run.ended, self.now);
+        match run.end {
+            CollectionEnd::Done { blobs, bytes } if run.dry_run => {
+                format!("A run would take away {blobs} blobs of {}; looked {when}.", Size(bytes))
+            }
+            CollectionEnd::Done { blobs, bytes } => {
+                format!("The last run put {blobs} blobs of {} into quarantine, {when}.", Size(bytes))
+            }
+            CollectionEnd::Braked { blobs, of } => format!(
+                "A run would take away {blobs} of {of} blobs, more than one run may ({when}). Nothing was taken away. If \
+                 that is meant, let it go with: registry garbage-collect --force"
+            ),
+            CollectionEnd::Elsewhere => format!("Another process is in charge of collecting; asked {when}."),
+            CollectionEnd::Failed => format!("The last run failed {when}; the log says why."),
+        }
+    }
+
     fn quarantine(&self) -> Option<Size> {
         self.figures.quarantine_bytes.map(Size)
     }
@@ -76,28 +121,25 @@ pub(in crate::ui) async fn show(call: &Call, at: Authorized<()>) -> Answer {
     let now = call.settings.registry.clock().now();
     let frame = Frame::new(call, Some(at.principal()));
     // Who does what, and how full the disk is, is nothing for passers-by.
-    let is_let_in = frame.user.is_some() || call.settings.password_checks.is_none();
+    let is_insider = at.is_insider(call).await;
     let mut seen = Seen { call, at: &at, known: HashMap::new() };
     let mut uploads = Vec::new();
     for mut under_way in call.settings.open_uploads.list() {
-        under_way.user.take_if(|_| !is_let_in);
+        under_way.user.take_if(|_| !is_insider);
         if uploads.len() < MOST_UPLOADS && seen.may_see(&under_way.repository).await {
             uploads.push(Upload { begun: Moment::new(under_way.begun, now), under_way });
         }
     }
     let mut happenings = Vec::new();
     for mut happening in ui.activity.as_ref().map(super::Activity::recent).unwrap_or_default() {
-        happening.who.take_if(|_| !is_let_in);
+        happening.who.take_if(|_| !is_insider);
         if seen.may_see(&happening.repository).await {
             happenings.push(Row { time: Moment::new(happening.time, now), happening });
         }
     }
-    let figures = ui.figures.as_ref().filter(|_| is_let_in).map(|read| shown(read.figures(), now));
-    html(call, StatusCode::OK, &ActivityPage { frame, uploads, happenings, figures })
-}
-
-fn shown(figures: Figures, now: SystemTime) -> Shown {
-    Shown { last_collection: figures.last_collection.map(|time| Moment::new(time, now)), figures }
+    let figures = ui.figures.as_ref().filter(|_| is_insider).map(|read| Shown::new(read.figures(), now));
+    let may_collect = ui.collect.is_some() && at.may_maintain(call).await;
+    html(call, StatusCode::OK, &ActivityPage { frame, uploads, happenings, figures, may_collect })
 }
 
 /// Which repositories a reader may see, each asked once.

@@ -5,45 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use http::StatusCode;
 use http::request::Parts;
-use http::{Response, StatusCode};
 
 use super::labels::{Handler, Verb};
 use super::{HttpMetrics, Series};
-use crate::body::ResponseBody;
-use crate::content::Content;
+use crate::observer::Subject;
 
-/// A request that is counted, if requests are.
-#[derive(Debug)]
-pub(crate) struct Observation(pub(super) Option<Box<Running>>);
-
-impl Observation {
-    /// The content, whose bytes are counted as they come.
-    pub(crate) fn content(&self, content: Content) -> Content {
-        match &self.0 {
-            Some(running) if !content.is_empty() => {
-                let (series, received) = (Arc::clone(&running.series), Arc::clone(&running.received));
-                content.inspect(move |bytes| {
-                    received.fetch_add(bytes, Ordering::Relaxed);
-                    series.received.inc_by(bytes);
-                })
-            }
-            _ => content,
-        }
-    }
-
-    /// The answer, at whose end the request is counted.
-    pub(crate) fn finish(self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-        if let Some(mut running) = self.0 {
-            running.status = Some(response.status());
-            response.body_mut().observe(running);
-        }
-        response
-    }
-}
-
-/// A request under way. Dropping it counts it.
-pub(crate) struct Running {
+/// A request that is counted. Dropping it counts it.
+pub(crate) struct Counted {
     series: Arc<Series>,
     handler: Handler,
     verb: Verb,
@@ -57,9 +27,9 @@ pub(crate) struct Running {
     sent: u64,
 }
 
-impl Running {
-    pub(super) fn begin(metrics: &HttpMetrics, handler: Handler, parts: &Parts, length: Option<u64>) -> Self {
-        let series = Arc::clone(&metrics.0);
+impl Counted {
+    pub(crate) fn begin(metrics: &HttpMetrics, subject: Subject<'_>, parts: &Parts, length: Option<u64>) -> Self {
+        let (series, handler) = (Arc::clone(&metrics.0), Handler::of(subject));
         series.of(handler).in_flight.inc();
         Self {
             handler,
@@ -74,6 +44,20 @@ impl Running {
         }
     }
 
+    /// Is to be told of the bytes of the content as they come.
+    pub(crate) fn receiving(&self) -> impl Fn(u64) + Send + use<> {
+        let (series, received) = (Arc::clone(&self.series), Arc::clone(&self.received));
+        move |bytes| {
+            received.fetch_add(bytes, Ordering::Relaxed);
+            series.received.inc_by(bytes);
+        }
+    }
+
+    /// The answer begins.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
     /// Further bytes of the answer were taken.
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
@@ -81,7 +65,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Counted {
     fn drop(&mut self) {
         let Self { series, handler, verb, .. } = self;
         // A clock that was set back meanwhile makes it nothing.
@@ -102,8 +86,8 @@ fn head(parts: &Parts) -> u64 {
     (parts.method.as_str().len() + target + "HTTP/1.1".len() + headers) as u64
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Running({} {})", self.handler.label(), self.verb.label())
+        write!(f, "Counted({} {})", self.handler.label(), self.verb.label())
     }
 }
