@@ -13,8 +13,8 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use registry_auth::Anonymous;
 use registry_benches::{Layer, MEBIBYTE, image_manifest};
-use registry_core::{Blocking, Registry};
-use registry_http::{RegistryService, service};
+use registry_core::{Blocking, PullTimes, Registry};
+use registry_http::{Activity, RegistryService, Ui, service};
 use registry_storage::filesystem::{Filesystem, SyncMode};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
@@ -64,9 +64,16 @@ fn run(kind: &str, count: usize) -> io::Result<bool> {
     let directory = tempfile::tempdir()?;
     let storage = Filesystem::builder(directory.path()).durability(SyncMode::Os).blocking(Arc::new(Here)).open();
     let storage = Arc::new(storage.map_err(io::Error::other)?);
-    let registry = Registry::builder(storage).blocking(Arc::new(Here)).manifest_cache(8 * MEBIBYTE).build();
+    // As the program has it: with pages, for which it is noted what happens.
+    let activity = Activity::new();
+    let registry = Registry::builder(storage)
+        .blocking(Arc::new(Here))
+        .manifest_cache(8 * MEBIBYTE)
+        .events(Arc::new(activity.clone()))
+        .events(Arc::new(PullTimes::default()))
+        .build();
     let target = Target {
-        service: service(registry).authenticator(Arc::new(Anonymous)).build(),
+        service: service(registry).authenticator(Arc::new(Anonymous)).ui(Ui::new().activity(activity)).build(),
         runtime: Builder::new_current_thread().enable_all().build()?,
     };
     let blob = Layer::new(SMALL_BYTES, 1);

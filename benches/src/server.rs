@@ -11,8 +11,8 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use registry_auth::{Anonymous, Authenticator};
 use registry_core::storage::{Durability, WriteOptions};
-use registry_core::{Digest, Reference, Registry, Repository, RepositoryName, Tag, layout};
-use registry_http::{RegistryService, ServeOptions, Ui, serve};
+use registry_core::{Digest, PullTimes, Reference, Registry, Repository, RepositoryName, Tag, layout};
+use registry_http::{Activity, RegistryService, ServeOptions, Ui, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -48,8 +48,15 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn guarded(place: Place, parent: &str, authenticator: Arc<dyn Authenticator>) -> io::Result<Self> {
         let (storage, directory) = place.open(Path::new(parent))?;
-        let registry = Registry::builder(storage).manifest_cache(8 * MEBIBYTE).build();
-        let service = registry_http::service(registry).authenticator(authenticator).deletes(true).ui(Ui::new()).build();
+        // As the program has it.
+        let activity = Activity::new();
+        let registry = Registry::builder(storage)
+            .manifest_cache(8 * MEBIBYTE)
+            .events(Arc::new(activity.clone()))
+            .events(Arc::new(PullTimes::default()))
+            .build();
+        let ui = Ui::new().activity(activity);
+        let service = registry_http::service(registry).authenticator(authenticator).deletes(true).ui(ui).build();
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;

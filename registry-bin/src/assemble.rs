@@ -55,7 +55,7 @@ pub struct Assembled {
     pub folder: Option<(Filesystem, ServingLock)>,
     /// What happens, for the pages; `None` where there are none.
     pub activity: Option<Activity>,
-    /// What was pulled, to be written from time to time; `None` where no rule asks for it.
+    /// What was pulled, to be written from time to time; `None` where neither a rule nor a page asks for it.
     pub pulls: Option<Arc<PullTimes>>,
 }
 
@@ -151,7 +151,8 @@ pub async fn registry(
     if let Some(activity) = &activity {
         builder = builder.events(Arc::new(activity.clone()));
     }
-    let notes_pulls = config.storage.retention.asks_for_pulls() && !config.storage.read_only;
+    let ask_for_pulls = config.storage.retention.asks_for_pulls() || config.ui.notes_pulls(&config.storage.driver);
+    let notes_pulls = ask_for_pulls && !config.storage.read_only;
     let pulls = notes_pulls.then(Arc::<PullTimes>::default);
     if let Some(pulls) = &pulls {
         builder = builder.events(Arc::clone(pulls) as _);

@@ -26,6 +26,9 @@ impl ReadFigures for Known {
         figures.last_collection = snapshot.last_success;
         figures.collection_took = snapshot.last_took;
         figures.quarantine_bytes = snapshot.in_quarantine.map(|amount| amount.bytes);
+        figures.collection = snapshot.under_way;
+        figures.last_run = snapshot.last_run;
+        figures.reclaimable = snapshot.reclaimable;
         figures.freed_bytes = snapshot.last_took.map(|_| snapshot.purged.bytes);
         figures
     }

@@ -47,7 +47,11 @@ pub mod openness;
 #[doc(hidden)]
 pub mod pace;
 #[doc(hidden)]
+pub mod rehearsal;
+#[doc(hidden)]
 pub mod reloads;
+#[doc(hidden)]
+pub mod rounds;
 #[doc(hidden)]
 pub mod schedule;
 #[doc(hidden)]

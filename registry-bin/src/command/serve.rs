@@ -37,7 +37,7 @@ use crate::lines::Lines;
 use crate::listen::{self, Listening, Place};
 use crate::metrics::Metrics;
 use crate::openness::Openness;
-use crate::schedule::{Claim, Collection, KnownSpace, Reach};
+use crate::schedule::{Claim, Collection, KnownSpace, Reach, Wishes};
 use crate::traces::{Traces, traced};
 use crate::{descriptors, schedule, telemetry, watch};
 
@@ -122,7 +122,7 @@ async fn run_server(
     debug(config, &health, metrics.clone(), &mut background).await?;
     let access_log = access_log(config)?;
     let known = Known::default();
-    let pages = pages(config, activity.as_ref(), &known);
+    let (pages, wishes) = pages(config, activity.as_ref(), &known);
     let api = assemble::service(registry.clone(), &doors, config, metrics.as_deref(), pages);
     if let Some(metrics) = &metrics {
         metrics.count_uploads(api.clone())?;
@@ -140,7 +140,7 @@ async fn run_server(
     if let Some(pulls) = &pulls {
         background.spawn(schedule::note_pulls(registry.clone(), Arc::clone(pulls)));
     }
-    let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), known, &mut background)?;
+    let claim = by_the_clock(config, &registry, folder.as_ref(), metrics.as_deref(), wishes, &mut background)?;
     serve_until_told(listener, service, options, || leave(place, activity), &mut signals).await;
     background.abort_all();
     write_last(&registry, pulls.as_deref(), folder.as_ref()).await;
@@ -176,7 +176,7 @@ fn by_the_clock(
     registry: &Registry,
     folder: Option<&(Filesystem, ServingLock)>,
     metrics: Option<&Metrics>,
-    known: Known,
+    wishes: Wishes,
     background: &mut JoinSet<()>,
 ) -> prometheus::Result<Claim> {
     let (storage, claim) = (&config.storage, Claim::default());
@@ -189,21 +189,20 @@ fn by_the_clock(
     if let Some(purging) = storage.upload_purging {
         background.spawn(schedule::purge_uploads(registry.clone(), purging));
     }
-    let counts = known.collections;
+    let counts = Arc::clone(wishes.counts());
     if let Some(metrics) = metrics {
         metrics.count_collection(registry, &counts)?;
     }
-    if storage.garbage_collection.enabled {
-        let reach = match (folder, &storage.driver) {
-            (Some((folder, _)), _) => Reach::Folder(folder.clone(), Arc::clone(&claim)),
-            (None, Driver::InMemory) => Reach::Process,
-            (None, _) => Reach::Shared,
-        };
-        let (registry, clock) = (registry.clone(), Arc::new(SystemClock));
-        let (settings, retention) = (storage.garbage_collection, storage.retention.clone());
-        let collection = Collection { registry, settings, retention, reach, counts, clock };
-        background.spawn(collection.run());
-    }
+    let reach = match (folder, &storage.driver) {
+        (Some((folder, _)), _) => Reach::Folder(folder.clone(), claim.clone()),
+        (None, Driver::InMemory) => Reach::Process,
+        (None, _) => Reach::Shared,
+    };
+    let (registry, clock) = (registry.clone(), Arc::new(SystemClock));
+    let (settings, retention) = (storage.garbage_collection, storage.retention.clone());
+    let tag_rules = config.tag_rules.clone();
+    let collection = Collection { registry, settings, tag_rules, retention, reach, counts, clock };
+    background.spawn(collection.run(wishes));
     Ok(claim)
 }
 
@@ -269,13 +268,18 @@ fn watch_space(
     Ok(())
 }
 
-/// The pages for people, if there are any.
-fn pages(config: &Config, activity: Option<&Activity>, known: &Known) -> Option<Ui> {
-    let pages = config.ui.pages()?.figures(Arc::new(known.clone()));
-    Some(match activity {
-        Some(activity) => pages.activity(activity.clone()),
-        None => pages,
-    })
+/// The pages for people, if there are any, and what is asked for with them.
+fn pages(config: &Config, activity: Option<&Activity>, known: &Known) -> (Option<Ui>, Wishes) {
+    let (wishing, wishes) = schedule::wishes(Arc::clone(&known.collections), Arc::new(SystemClock));
+    let pages = config.ui.pages().map(|pages| {
+        let pages = pages.figures(Arc::new(known.clone()));
+        let pages = if config.storage.read_only { pages } else { pages.collect(Arc::new(wishing)) };
+        match activity {
+            Some(activity) => pages.activity(activity.clone()),
+            None => pages,
+        }
+    });
+    (pages, wishes)
 }
 
 /// What is done when the server is told to end: the next one may listen, and nobody watches any more.

@@ -39,6 +39,7 @@ const SETTINGS: [&str; 46] = [
     "storage.**",
     "tags.maxtags",
     "ui.enabled",
+    "ui.pulls",
     "ui.session",
     "ui.title",
     "validation.disabled",

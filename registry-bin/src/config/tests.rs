@@ -46,9 +46,13 @@ fn without_a_document() {
 #[test]
 fn pages_for_people() {
     let ui = good("").config.ui;
-    assert_eq!(ui, UiConfig { enabled: true, title: None, session: Duration::from_hours(12) });
+    assert_eq!(ui, UiConfig { enabled: true, title: None, session: Duration::from_hours(12), pulls: None });
     let ui = good("ui: {enabled: false, title: Images, session: 30m}").config.ui;
-    assert_eq!(ui, UiConfig { enabled: false, title: Some("Images".into()), session: Duration::from_mins(30) });
+    let session = Duration::from_mins(30);
+    assert_eq!(ui, UiConfig { enabled: false, title: Some("Images".into()), session, pulls: None });
+    assert!(!ui.notes_pulls(&Driver::InMemory), "there is no page that could tell");
+    assert!(good("").config.ui.notes_pulls(&Driver::InMemory));
+    assert!(!good("ui: {pulls: false}").config.ui.notes_pulls(&Driver::InMemory));
     assert_eq!(refused("ui: {session: 0s}").len(), 1);
     assert_eq!(good("ui: {titel: x}").warnings, ["ui.titel: unknown, and ignored"]);
 }

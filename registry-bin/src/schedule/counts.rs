@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use registry_core::gc::{Amount, GcReport};
 use registry_core::retention::RetentionReport;
+use registry_http::{CollectionEnd, CollectionRun, Reclaimable, RunUnderWay};
 
 /// What came of the runs so far.
 #[derive(Debug, Default)]
@@ -52,6 +53,12 @@ pub struct Snapshot {
     pub in_quarantine: Option<Amount>,
     /// How much the last run did not understand.
     pub skipped: u64,
+    /// The run that is under way.
+    pub under_way: Option<RunUnderWay>,
+    /// How the last one ended, be it a dry one.
+    pub last_run: Option<CollectionRun>,
+    /// What the last dry run found, if none took anything since.
+    pub reclaimable: Option<Reclaimable>,
     /// How many tags rules let go.
     pub expired_tags: u64,
     /// How many tags the last dry run of the rules would have let go.
@@ -63,6 +70,18 @@ impl Snapshot {
     #[must_use]
     pub fn runs(&self, outcome: Outcome) -> u64 {
         self.runs[outcome as usize]
+    }
+
+    fn is_over(&mut self, dry_run: bool, end: CollectionEnd, now: SystemTime) {
+        self.under_way = None;
+        self.last_run = Some(CollectionRun { dry_run, ended: now, end });
+    }
+}
+
+fn end(report: &GcReport, Amount { count: blobs, bytes }: Amount) -> CollectionEnd {
+    match report.braked {
+        Some(brake) => CollectionEnd::Braked { blobs: brake.condemned, of: brake.blobs },
+        None => CollectionEnd::Done { blobs, bytes },
     }
 }
 
@@ -77,9 +96,51 @@ impl CollectionCounts {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Notes that somebody asks for a run, unless one is under way already; tells whether it is noted.
+    pub(super) fn begin(&self, dry_run: bool, now: SystemTime) -> bool {
+        let mut snapshot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = snapshot.under_way.is_none();
+        if is_free {
+            snapshot.under_way = Some(RunUnderWay { dry_run, begun: now });
+        }
+        is_free
+    }
+
+    /// There will be no such run.
+    pub(super) fn give_up(&self) {
+        self.change(|snapshot| snapshot.under_way = None);
+    }
+
+    /// A run begins.
+    pub(super) fn start(&self, dry_run: bool, now: SystemTime) {
+        self.change(|snapshot| snapshot.under_way = Some(RunUnderWay { dry_run, begun: now }));
+    }
+
     /// A run failed.
-    pub(super) fn failed(&self) {
-        self.change(|snapshot| snapshot.runs[Outcome::Failed as usize] += 1);
+    pub(super) fn failed(&self, dry_run: bool, now: SystemTime) {
+        self.change(|snapshot| {
+            snapshot.runs[Outcome::Failed as usize] += 1;
+            snapshot.is_over(dry_run, CollectionEnd::Failed, now);
+        });
+    }
+
+    /// There was no run, for a reason that is in the log.
+    pub(super) fn skipped(&self, dry_run: bool, now: SystemTime) {
+        self.change(|snapshot| snapshot.is_over(dry_run, CollectionEnd::Failed, now));
+    }
+
+    /// There was no run, as others collect.
+    pub(super) fn left_to_others(&self, dry_run: bool, now: SystemTime) {
+        self.change(|snapshot| snapshot.is_over(dry_run, CollectionEnd::Elsewhere, now));
+    }
+
+    /// A dry run came to its end at `now`.
+    pub(super) fn looked(&self, report: &GcReport, now: SystemTime) {
+        let Amount { count: blobs, bytes } = report.purged;
+        self.change(|snapshot| {
+            snapshot.reclaimable = Some(Reclaimable { seen: now, blobs, bytes });
+            snapshot.is_over(true, end(report, report.purged), now);
+        });
     }
 
     /// Rules looked at the tags.
@@ -102,6 +163,8 @@ impl CollectionCounts {
                 snapshot.last_success = Some(now);
             }
             snapshot.last_took = Some(report.took);
+            snapshot.reclaimable = snapshot.reclaimable.filter(|_| outcome == Outcome::Braked);
+            snapshot.is_over(false, end(report, report.quarantined), now);
             for (total, more) in
                 [(&mut snapshot.quarantined, report.quarantined), (&mut snapshot.purged, report.purged)]
             {

@@ -1,4 +1,4 @@
-//! When manifests were pulled, for rules of retention.
+//! When manifests were pulled, for rules of retention and for the pages.
 
 use std::sync::Arc;
 use std::time::Duration;

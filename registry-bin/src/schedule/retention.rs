@@ -8,6 +8,17 @@ use registry_core::retention::{ExpiredTag, Retention, RetentionObserver};
 use super::CollectionCounts;
 use crate::config::RetentionConfig;
 
+/// Lets tags go that no rule keeps, as [`retain`] would, in a registry that is only imagined.
+///
+/// # Errors
+/// If the storage fails.
+pub(super) async fn imagine(registry: &Registry, settings: &RetentionConfig) -> Result<(), registry_core::Error> {
+    if settings.enforce && !settings.rules.is_empty() {
+        Retention::new(registry.clone(), settings.rules.clone()).enforce(true).run().await?;
+    }
+    Ok(())
+}
+
 /// Lets tags go that no rule keeps, or tells which ones would.
 ///
 /// # Errors

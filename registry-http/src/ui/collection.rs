@@ -44,7 +44,7 @@ pub struct CollectionRun {
 pub enum CollectionEnd {
     /// It took away what there was, or told what it would take.
     Done {
-        /// How many contents were taken away, or would be.
+        /// How many contents were taken away, or with a look would be in the end.
         blobs: u64,
         /// How many bytes these have.
         bytes: u64,
@@ -62,12 +62,12 @@ pub enum CollectionEnd {
     Failed,
 }
 
-/// What a look found that nothing needs.
+/// What a look found that nothing needs, with what lies in quarantine already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reclaimable {
     /// When that was.
     pub seen: SystemTime,
-    /// How many contents a run would take away.
+    /// How many contents will be gone in the end.
     pub blobs: u64,
     /// How many bytes they have.
     pub bytes: u64,

@@ -75,7 +75,7 @@ impl fmt::Display for Took {
             120..7_200 => (seconds / 60.0, "min"),
             _ => (seconds / 3_600.0, "h"),
         };
-        let digits = if value < 9.95 { 1 } else { 0 };
+        let digits = usize::from(value < 9.95);
         write!(f, "{value:.digits$} {unit}")
     }
 }

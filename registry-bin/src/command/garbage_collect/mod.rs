@@ -7,7 +7,6 @@
 mod amount;
 mod lines;
 mod progress;
-mod rehearsal;
 mod retaining;
 mod totals;
 
@@ -17,22 +16,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::TryStreamExt as _;
 use registry_core::gc::{Brake, Collector, Found, GcObserver, GcOptions, GcReport};
 use registry_core::retention::RetentionReport;
 use registry_core::storage::Storage;
-use registry_core::{Algorithm, Error, Registry, layout};
+use registry_core::{Algorithm, Error, Registry, SystemClock, layout};
 use tokio::runtime::Runtime;
 
 use super::{complain, configuration};
 use crate::causes::with_causes;
 use crate::collecting::{self, OpenError, Opened, Others};
 use crate::config::{Config, duration};
+use crate::rehearsal::Rehearsal;
+use crate::rounds::{RoundsError, rounds};
 use crate::telemetry;
 pub(super) use amount::bytes;
 use lines::Lines;
 use progress::Progress;
-use rehearsal::Rehearsal;
 
 /// What goes, and how it is told.
 #[derive(Debug, clap::Args)]
@@ -72,12 +71,9 @@ enum CollectError {
         .0.condemned, .0.blobs, .0.max_percent
     )]
     Braked(Brake),
-    #[error("after {0} rounds there was still something to do; run it again")]
-    Endless(usize),
+    #[error(transparent)]
+    Rounds(#[from] RoundsError),
 }
-
-/// A manifest is found to be superfluous when what names it is gone, so it may take some rounds until nothing is left.
-const ROUNDS: usize = 64;
 
 /// How long the program waits at its end for work that blocks.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -208,7 +204,8 @@ impl Collection<'_> {
         let max_condemned = options.max_condemned.take();
         let is_dry = self.arguments.dry_run;
         if is_dry || max_condemned.is_some() {
-            let rehearsal: Arc<dyn Storage> = Arc::new(Rehearsal::over(Arc::clone(&self.opened.storage)));
+            let rehearsal: Arc<dyn Storage> =
+                Arc::new(Rehearsal::over(Arc::clone(&self.opened.storage), Arc::new(SystemClock)));
             let registry = collecting::over(rehearsal, self.config);
             let mut retention = self.retain(&registry, is_dry).await?;
             let mut report = self.rounds(&registry, &options, is_dry).await?;
@@ -248,26 +245,13 @@ impl Collection<'_> {
 
     async fn rounds(&self, registry: &Registry, options: &GcOptions, is_told: bool) -> Result<GcReport, CollectError> {
         let collector = Collector::new(registry.clone(), options.clone()).observed_by(self.observer(is_told));
-        let mut total = collector.run().await?;
-        let mut was_idle = total.is_idle();
-        for _ in 1..ROUNDS {
-            // A run that only found what a lost one left has nothing to tell, but makes work for the next.
-            if was_idle && registry.quarantined().try_next().await?.is_none() {
-                return Ok(total);
-            }
+        let again = || {
             self.progress.begin_later_run();
             if let Some(lines) = self.lines.as_ref().filter(|_| is_told) {
                 lines.begin_later_run();
             }
-            let report = collector.run().await?;
-            let is_idle = report.is_idle();
-            total.absorb(report);
-            if was_idle && is_idle {
-                return Ok(total);
-            }
-            was_idle = is_idle;
-        }
-        Err(CollectError::Endless(ROUNDS))
+        };
+        Ok(rounds(&collector, registry, again).await?)
     }
 
     async fn expire_uploads(&self, dry_run: bool) -> Result<usize, CollectError> {

@@ -71,6 +71,12 @@ impl Row {
     }
 }
 
+impl CollectionRun {
+    fn is_bad(&self) -> bool {
+        matches!(self.end, CollectionEnd::Failed | CollectionEnd::Braked { .. })
+    }
+}
+
 impl Shown {
     fn new(figures: Figures, now: SystemTime) -> Self {
         Self { last_collection: figures.last_collection.map(|time| Moment::new(time, now)), figures, now }
@@ -84,22 +90,18 @@ impl Shown {
         self.figures.collection_took.map(Took)
     }
 
-    fn is_bad(&self, run: &CollectionRun) -> bool {
-        matches!(run.end, CollectionEnd::Failed | CollectionEnd::Braked { .. })
-    }
-
     /// How a run ended, in a sentence.
     fn told(&self, run: &CollectionRun) -> String {
         let when = Moment::new(run.ended, self.now);
         match run.end {
             CollectionEnd::Done { blobs, bytes } if run.dry_run => {
-                format!("A run would take away {blobs} blobs of {}; looked {when}.", Size(bytes))
+                format!("{blobs} blobs of {} can go; looked {when}.", Size(bytes))
             }
             CollectionEnd::Done { blobs, bytes } => {
                 format!("The last run put {blobs} blobs of {} into quarantine, {when}.", Size(bytes))
             }
             CollectionEnd::Braked { blobs, of } => format!(
-                "A run would take away {blobs} of {of} blobs, more than one run may ({when}). Nothing was taken away. If \
+                "{blobs} of {of} blobs would go, more than one run may ({when}). Nothing was taken away. If \
                  that is meant, let it go with: registry garbage-collect --force"
             ),
             CollectionEnd::Elsewhere => format!("Another process is in charge of collecting; asked {when}."),

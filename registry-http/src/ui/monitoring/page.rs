@@ -69,7 +69,8 @@ impl Period {
 #[template(path = "monitoring.html")]
 struct MonitoringPage {
     frame: Frame,
-    period: Period,
+    /// Each that there is, and whether it is this one.
+    periods: [(Period, bool); Period::ALL.len()],
     begun: Moment,
     total: Span,
     pictures: Vec<Picture>,
@@ -102,14 +103,6 @@ struct Row {
 }
 
 impl MonitoringPage {
-    fn periods(&self) -> [Period; 3] {
-        Period::ALL
-    }
-
-    fn is_shown(&self, period: &Period) -> bool {
-        self.period == *period
-    }
-
     fn first(&self) -> Option<Moment> {
         self.rows.first().map(|row| row.time)
     }
@@ -156,10 +149,12 @@ pub(in crate::ui) fn show(call: &Call, at: &Authorized<()>) -> Answer {
     let rows: Vec<Row> =
         spans.iter().enumerate().map(|(at, span)| Row { time: Moment::new(time(at), now), span: *span }).collect();
     let mut total = Span::default();
-    spans.iter().for_each(|span| total.add(span));
+    for span in &spans {
+        total.add(span);
+    }
     let page = MonitoringPage {
         frame: Frame::new(call, Some(at.principal())),
-        period,
+        periods: Period::ALL.map(|one| (one, one == period)),
         begun: Moment::new(traffic.begun().min(now), now),
         total,
         pictures: pictures(&rows),

@@ -80,6 +80,11 @@ impl Minutes {
         let last = self.kept.len() - 1;
         &mut self.kept[last]
     }
+
+    /// How many minutes the newest is behind the begin of its span of so many minutes.
+    fn since_full(&self, minutes: usize) -> usize {
+        usize::try_from(self.newest % minutes as u64).unwrap_or_default()
+    }
 }
 
 /// The number of a minute, from the epoch on.
@@ -112,9 +117,9 @@ impl Traffic {
         let mut kept = self.minutes();
         kept.at(now);
         // Spans begin at full times, so that they stay the same from one look to the next.
-        let open = (kept.newest % minutes as u64) as usize + 1;
-        let whole = (count - 1) * minutes + open;
-        let first = kept.newest.saturating_sub(whole as u64 - 1);
+        let before = (count - 1) * minutes + kept.since_full(minutes);
+        let first = kept.newest.saturating_sub(before as u64);
+        let whole = before + 1;
         let mut spans = vec![Span::default(); count];
         let missing = whole.saturating_sub(kept.kept.len());
         for (at, minute) in kept.kept.iter().skip(kept.kept.len().saturating_sub(whole)).enumerate() {

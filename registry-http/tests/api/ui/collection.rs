@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
-use registry_core::Registry;
+use registry_core::{Clock as _, Registry, SystemClock};
 use registry_http::{Collect, CollectionEnd, CollectionRun, Figures, ReadFigures, Reclaimable, RunUnderWay, Ui};
 
 use super::{guarded_with, log_in, open, submit};
@@ -75,7 +75,7 @@ async fn what_is_no_wish_begins_nothing() {
 async fn how_it_goes_is_told() {
     let asked = Arc::new(Asked::default());
     let api = Api::over(Registry::builder, |service| service.ui(ui(&asked)));
-    let now = SystemTime::now();
+    let now = SystemClock.now();
     let told = async |change: &dyn Fn(&mut Figures)| {
         let mut figures = Figures::default();
         change(&mut figures);
@@ -90,9 +90,9 @@ async fn how_it_goes_is_told() {
     let page = told(&|figures| figures.reclaimable = Some(found)).await;
     page.shows("3.40 GB in 12 blobs").shows("5 minutes ago").hides("data-busy");
     for (dry_run, end, text) in [
-        (true, CollectionEnd::Done { blobs: 2, bytes: 1_000 }, "A run would take away 2 blobs of 1.00 kB"),
+        (true, CollectionEnd::Done { blobs: 2, bytes: 1_000 }, "2 blobs of 1.00 kB can go"),
         (false, CollectionEnd::Done { blobs: 2, bytes: 1_000 }, "put 2 blobs of 1.00 kB into quarantine"),
-        (false, CollectionEnd::Braked { blobs: 900, of: 1_000 }, "900 of 1000 blobs, more than one run may"),
+        (false, CollectionEnd::Braked { blobs: 900, of: 1_000 }, "900 of 1000 blobs would go, more than one run may"),
         (false, CollectionEnd::Elsewhere, "Another process is in charge"),
         (true, CollectionEnd::Failed, "the log says why"),
     ] {

@@ -1,7 +1,7 @@
 //! A storage of which nothing changes: what is done to it is only imagined.
 //!
 //! Some things come out only after several runs, because each takes away what the one before it made superfluous. So
-//! what a run without a server would do in the end is found out by doing it, over this.
+//! what comes of them in the end is found out by doing them, over this.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use registry_core::Clock;
 use registry_core::storage::{
     Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Memory, Metadata, Object, Precondition, StageMode,
     Staged, Storage, WriteOptions,
 };
 
-/// A storage of which nothing changes. It is for one collector at a time, and takes no staged bytes.
+/// A storage of which nothing changes. It is for one collector at a time, and takes no staged bytes. What changes in it is
+/// kept in memory.
 #[derive(Debug)]
-pub(super) struct Rehearsal {
+pub struct Rehearsal {
     real: Arc<dyn Storage>,
     /// What was written, and an empty object for each copy, so that it is listed.
     imagined: Memory,
@@ -42,8 +44,10 @@ enum Place {
 const PAGE: usize = 1_000;
 
 impl Rehearsal {
-    pub(super) fn over(real: Arc<dyn Storage>) -> Self {
-        Self { real, imagined: Memory::new(), changes: Mutex::default() }
+    /// Over what stays as it is. `clock` dates what is only imagined.
+    #[must_use]
+    pub fn over(real: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { real, imagined: Memory::with_clock(clock), changes: Mutex::default() }
     }
 
     /// Nothing panics while it holds the lock, so what is behind a poisoned one is whole.
@@ -236,6 +240,8 @@ impl Storage for Rehearsal {
 
 #[cfg(test)]
 mod tests {
+    use registry_core::SystemClock;
+
     use super::*;
 
     fn key(text: &str) -> Key {
@@ -254,7 +260,7 @@ mod tests {
         for name in ["a/b/one", "a/b/two", "a/c/one"] {
             real.write(&key(name), name.to_owned().into(), options).await.unwrap();
         }
-        let rehearsal = Rehearsal::over(real.clone());
+        let rehearsal = Rehearsal::over(real.clone(), Arc::new(SystemClock));
         rehearsal.copy(&key("a/b/one"), &key("x/copy")).await.unwrap().unwrap();
         rehearsal.delete(&key("a/b/one")).await.unwrap();
         rehearsal.copy(&key("x/copy"), &key("x/copy-of-copy")).await.unwrap().unwrap();
@@ -287,7 +293,7 @@ mod tests {
         for number in 0..3_000 {
             real.write(&key(&format!("a/{number:04}")), Bytes::new(), options).await.unwrap();
         }
-        let rehearsal = Rehearsal::over(real);
+        let rehearsal = Rehearsal::over(real, Arc::new(SystemClock));
         let mut expected = Vec::new();
         for number in 0..3_000 {
             match number % 3 {
