@@ -137,7 +137,8 @@ async function check(what, run) {
     const tags = await admin.locator(".tags td.name a").allInnerTexts();
     assert.deepEqual(tags, ["1.8.0", "1.9.0", "1.10.0", "2.0.0", "latest", "old-1", "old-2", "old-3"]);
     const latest = await admin.getByRole("row").filter({ hasText: "latest" }).innerText();
-    for (const part of ["linux/amd64", "linux/arm64", "signed", "SBOM", "attested", "just now"]) assert.ok(latest.includes(part), `${part} in ${latest}`);
+    for (const part of ["linux/amd64", "linux/arm64", "signed", "SBOM", "attested"]) assert.ok(latest.includes(part), `${part} in ${latest}`);
+    assert.match(latest, /just now|seconds ago/);
     await accessible(admin);
     await admin.keyboard.press("/");
     await admin.keyboard.type("1.1");
@@ -255,6 +256,49 @@ async function check(what, run) {
     await page.context().close();
   });
 
+  await check("garbage is looked for and collected by whom that is for", async () => {
+    await admin.goto("/ui/activity");
+    await admin.getByRole("button", { name: "Look what could go" }).click();
+    await admin.getByText(/[1-9][0-9]* blobs of .* can go/).waitFor();
+    const fact = admin.locator(".facts div").filter({ hasText: "Reclaimable" });
+    assert.match(await fact.innerText(), /[1-9][0-9.]* kB in [1-9][0-9]* blobs, seen/);
+    await shoot(admin, "collection");
+    await accessible(admin);
+    await admin.getByRole("button", { name: "Collect garbage" }).click();
+    await admin.getByText(/The last run took away [0-9]+ links, put [0-9]+ blobs of .* into quarantine/).waitFor();
+    assert.equal(await fact.count(), 0, "what was seen is seen no more");
+    const page = await reader("reader");
+    await page.goto("/ui/activity");
+    await page.getByText("Last garbage collection").waitFor();
+    assert.equal(await page.getByRole("button", { name: /Collect|Look/ }).count(), 0);
+    const status = await page.evaluate(async () => (await fetch("/ui/collect", { method: "POST", body: new URLSearchParams({ run: "collect" }) })).status);
+    assert.equal(status, 403);
+    await page.context().close();
+  });
+
+  await check("requests, errors, latency and traffic of the last hours, which go on", async () => {
+    await admin.goto("/ui/monitoring");
+    const value = async (name) => admin.locator(".facts div").filter({ hasText: name }).locator("dd").innerText();
+    const before = Number(await value("Requests"));
+    assert.ok(before > 100, `${before} requests`);
+    assert.match(await value("Received"), /[1-9.]+ MB/);
+    assert.match(await value("99 of 100 within"), /[0-9.]+ m?s/);
+    assert.equal(await admin.locator("figure svg path").count() >= 4, true);
+    await shoot(admin, "monitoring");
+    await accessible(admin);
+    await admin.getByText("In numbers").click();
+    await admin.getByRole("cell", { name: /^20..-.*Z$/ }).first().waitFor();
+    await fetch(`${url}/v2/`);
+    await admin.waitForFunction((before) => Number(document.querySelector(".facts dd").innerText) > before, before, { timeout: 20_000 });
+    assert.ok(await admin.locator("#numbers").evaluate((details) => details.open), "what was opened stays open");
+    await admin.getByRole("link", { name: "Last day" }).click();
+    assert.equal(await admin.locator("figure svg rect").count(), 3 * 96);
+    const page = await reader();
+    await page.goto("/ui/monitoring");
+    assert.equal(new URL(page.url()).pathname, "/ui/login");
+    await page.context().close();
+  });
+
   await check("what means no good is text, and nothing of it runs", async () => {
     await admin.goto("/ui/repositories/hostile/app");
     const links = await admin.locator(".tags td.name a").evaluateAll((found) => found.map((link) => link.getAttribute("href")));
@@ -286,12 +330,15 @@ async function check(what, run) {
     await page.getByRole("button", { name: "Delete chosen…" }).click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByText("Deleted: 1 tag, 1 manifest.").waitFor();
+    await page.getByRole("link", { name: "Monitoring" }).click();
+    await page.getByText("In numbers").click();
+    await page.getByRole("cell", { name: /^20..-.*Z$/ }).first().waitFor();
     await page.context().close();
   });
 
   await check("on a phone, and in the dark", async () => {
     const page = await reader("admin", { viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, deviceScaleFactor: 2 });
-    for (const [to, name] of [["/ui/", "phone-repositories"], [app, "phone"], [`${app}/-/images/latest`, "phone-image"], [`${app}/-/compare?from=1.9.0&to=2.0.0`, "phone-compare"]]) {
+    for (const [to, name] of [["/ui/", "phone-repositories"], [app, "phone"], [`${app}/-/images/latest`, "phone-image"], [`${app}/-/compare?from=1.9.0&to=2.0.0`, "phone-compare"], ["/ui/activity", "phone-activity"], ["/ui/monitoring", "phone-monitoring"]]) {
       await page.goto(to);
       await shoot(page, name);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 390), `${to} is wider than the phone`);
@@ -314,7 +361,7 @@ async function check(what, run) {
 
   await check("nothing moves after a page is there", async () => {
     const page = await reader("admin");
-    for (const to of ["/ui/", app, `${app}/-/images/latest`]) {
+    for (const to of ["/ui/", app, `${app}/-/images/latest`, "/ui/activity", "/ui/monitoring"]) {
       await page.goto(to);
       const shift = await page.evaluate(() => new Promise((tell) => {
         let sum = 0;

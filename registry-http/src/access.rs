@@ -164,7 +164,9 @@ pub(crate) async fn log_in(call: &Call) -> Result<Principal, Refusal> {
         Err(Unknown::TooFast(TooFast { wait })) => refuse(call, Admission::TooFast, Refusal::too_fast(wait)),
         Err(Unknown::Refused(error)) => match unknown(call, &Access::Base, error) {
             // A form has no challenge to answer.
-            (Admission::Missing | Admission::Invalid, _) => refuse(call, Admission::Invalid, Refusal::wrong_login()),
+            (Admission::Missing | Admission::Invalid, _) => {
+                refuse(call, Admission::Invalid, Refusal::wrong_login(call.settings.login.is_token()))
+            }
             (admission, refusal) => refuse(call, admission, refusal),
         },
     }

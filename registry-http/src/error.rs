@@ -126,8 +126,13 @@ impl Refusal {
 
     /// There is no such user with this password.
     #[cfg(feature = "ui")]
-    pub(crate) fn wrong_login() -> Self {
-        Self::new(StatusCode::FORBIDDEN, Code::Unauthorized, "there is no such user with this password")
+    pub(crate) fn wrong_login(is_token: bool) -> Self {
+        let message = if is_token {
+            "the token is not one for this registry, or its time is over"
+        } else {
+            "there is no such user with this password"
+        };
+        Self::new(StatusCode::FORBIDDEN, Code::Unauthorized, message)
     }
 
     /// A form that was not sent from a page of this registry.

@@ -57,7 +57,8 @@ impl Unguarded {
     pub fn authenticator(self, authenticator: Arc<dyn Authenticator>) -> ServiceBuilder {
         let asked = Asked { wanted: &[Access::Base], shortfall: Shortfall::Missing, origin: None };
         let challenge = authenticator.challenge(&asked);
-        let takes_passwords = challenge.is_some_and(|challenge| challenge.scheme().eq_ignore_ascii_case("basic"));
+        let takes =
+            |scheme| challenge.as_ref().is_some_and(|challenge| challenge.scheme().eq_ignore_ascii_case(scheme));
         ServiceBuilder(Settings {
             registry: self.registry,
             authenticator,
@@ -75,7 +76,9 @@ impl Unguarded {
             max_body_bytes: None,
             requests: InFlight::new(ServiceBuilder::DEFAULT_REQUESTS),
             rates: None,
-            password_checks: takes_passwords.then(|| PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS))),
+            #[cfg(feature = "ui")]
+            login: if takes("bearer") { Login::Token } else { Login::Password },
+            password_checks: takes("basic").then(|| PasswordChecks::new(Some(RequestRate::WRONG_PASSWORDS))),
             open_uploads: OpenUploads::new(1000),
             observer: Observer::default(),
             #[cfg(feature = "ui")]
@@ -246,6 +249,21 @@ impl ServiceBuilder {
     }
 }
 
+/// What somebody logs in with.
+#[cfg(feature = "ui")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    Password,
+    Token,
+}
+
+#[cfg(feature = "ui")]
+impl Login {
+    pub(crate) fn is_token(self) -> bool {
+        self == Self::Token
+    }
+}
+
 /// What a service was built with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -267,6 +285,9 @@ pub(crate) struct Settings {
     pub(crate) rates: Option<Rates>,
     /// `None` where the authenticator asks for something else.
     pub(crate) password_checks: Option<PasswordChecks>,
+    /// What the authenticator asks for, if it asks for anything.
+    #[cfg(feature = "ui")]
+    pub(crate) login: Login,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) observer: Observer,
     #[cfg(feature = "ui")]

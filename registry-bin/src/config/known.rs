@@ -1,7 +1,7 @@
 //! The settings that there are, for variables: a name that leads elsewhere is none of ours.
 
 /// Every setting. Below those that end in `**` anything may be named.
-const SETTINGS: [&str; 46] = [
+const SETTINGS: [&str; 47] = [
     "access.**",
     "auth.**",
     "catalog.maxentries",

@@ -78,10 +78,18 @@ impl Snapshot {
     }
 }
 
-fn end(report: &GcReport, Amount { count: blobs, bytes }: Amount) -> CollectionEnd {
+fn end(report: &GcReport, dry_run: bool) -> CollectionEnd {
+    let (taken, freed) = (report.quarantined, report.purged);
     match report.braked {
         Some(brake) => CollectionEnd::Braked { blobs: brake.condemned, of: brake.blobs },
-        None => CollectionEnd::Done { blobs, bytes },
+        // What is imagined is done to its end.
+        None if dry_run => CollectionEnd::Looked { blobs: freed.count, bytes: freed.bytes },
+        None => CollectionEnd::Collected {
+            links: report.retired_manifests + report.retired_layers,
+            blobs: taken.count,
+            bytes: taken.bytes,
+            freed_bytes: freed.bytes,
+        },
     }
 }
 
@@ -139,7 +147,7 @@ impl CollectionCounts {
         let Amount { count: blobs, bytes } = report.purged;
         self.change(|snapshot| {
             snapshot.reclaimable = Some(Reclaimable { seen: now, blobs, bytes });
-            snapshot.is_over(true, end(report, report.purged), now);
+            snapshot.is_over(true, end(report, true), now);
         });
     }
 
@@ -164,7 +172,7 @@ impl CollectionCounts {
             }
             snapshot.last_took = Some(report.took);
             snapshot.reclaimable = snapshot.reclaimable.filter(|_| outcome == Outcome::Braked);
-            snapshot.is_over(false, end(report, report.quarantined), now);
+            snapshot.is_over(false, end(report, false), now);
             for (total, more) in
                 [(&mut snapshot.quarantined, report.quarantined), (&mut snapshot.purged, report.purged)]
             {

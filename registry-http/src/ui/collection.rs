@@ -42,9 +42,20 @@ pub struct CollectionRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CollectionEnd {
-    /// It took away what there was, or told what it would take.
-    Done {
-        /// How many contents were taken away, or with a look would be in the end.
+    /// It took away what nothing needs.
+    Collected {
+        /// How many links of manifests and layers were taken away. What only these linked goes by a later run.
+        links: u64,
+        /// How many contents were put into quarantine.
+        blobs: u64,
+        /// How many bytes these have.
+        bytes: u64,
+        /// How many bytes became free, of what earlier runs had put there.
+        freed_bytes: u64,
+    },
+    /// It looked, and nothing else.
+    Looked {
+        /// How many contents would be gone in the end.
         blobs: u64,
         /// How many bytes these have.
         bytes: u64,

@@ -18,6 +18,8 @@ use crate::error::Refusal;
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     frame: Frame,
+    /// Whether a token is asked for, and no password.
+    takes_tokens: bool,
     user: &'a str,
     next: &'a str,
     complaint: Option<&'a str>,
@@ -28,15 +30,21 @@ pub(super) fn show(call: &Call) -> Answer {
     if !frame.may_log_in {
         return Ok(see_other(&frame.links.home()));
     }
-    let page = LoginPage { frame, user: "", next: call.query.get("next").unwrap_or_default(), complaint: None };
+    // Who has a login and is led here has one that did not do.
+    let complaint = call.login.is_some().then_some("your login has ended, or does not reach as far as that page");
+    let next = call.query.get("next").unwrap_or_default();
+    let page = LoginPage { frame, takes_tokens: call.settings.login.is_token(), user: "", next, complaint };
     html(call, StatusCode::OK, &page)
 }
 
-/// Begins a session for whoever knows a password, and leads to where they came from.
+/// Begins a session for whoever knows a password or has a token, and leads to where they came from.
 pub(super) async fn log_in(call: &mut Call, content: Content) -> Answer {
     let fields = form::read(call, content).await?;
     let (user, next) = (fields.get("user").unwrap_or_default(), fields.get("next").unwrap_or_default());
-    let credentials = Credentials::basic(user, fields.get("password").unwrap_or_default());
+    let credentials = match fields.get("token") {
+        Some(token) if call.settings.login.is_token() => Credentials::parse(&format!("Bearer {}", token.trim())).ok(),
+        _ => Credentials::basic(user, fields.get("password").unwrap_or_default()),
+    };
     // Of a login that there was until now nothing is left, whatever comes of this one.
     session::end(call);
     call.login = Some(credentials.unwrap_or(Credentials::Unreadable));
@@ -44,7 +52,9 @@ pub(super) async fn log_in(call: &mut Call, content: Content) -> Answer {
     call.headers.remove(AUTHORIZATION);
     let frame = Frame::new(call, None);
     match access::log_in(call).await {
-        Ok(principal) if principal.is_anonymous() => complain(call, frame, &Refusal::wrong_login(), user, next),
+        Ok(principal) if principal.is_anonymous() => {
+            complain(call, frame, &Refusal::wrong_login(call.settings.login.is_token()), user, next)
+        }
         Ok(_) => {
             let next = if frame.links.is_own(next) { next.to_owned() } else { frame.links.home() };
             let mut response = see_other(&next);
@@ -60,7 +70,7 @@ pub(super) async fn log_in(call: &mut Call, content: Content) -> Answer {
 
 fn complain(call: &Call, frame: Frame, refusal: &Refusal, user: &str, next: &str) -> Answer {
     let (status, message) = refusal.told();
-    let page = LoginPage { frame, user, next, complaint: Some(message) };
+    let page = LoginPage { frame, takes_tokens: call.settings.login.is_token(), user, next, complaint: Some(message) };
     let mut response = html(call, status, &page)?;
     refusal.log();
     refusal.add_headers(response.headers_mut());

@@ -29,7 +29,7 @@ pub(super) struct Frame {
     pub(super) user: Option<String>,
     /// Whether the login came with a form, so that it can be ended.
     pub(super) may_log_out: bool,
-    /// Whether a password would make somebody of an anonymous reader.
+    /// Whether a password or a token would make somebody of an anonymous reader.
     pub(super) may_log_in: bool,
     pub(super) has_activity: bool,
     /// Where clients find the registry, such as `registry.example:5000`.
@@ -45,7 +45,7 @@ impl Frame {
             links: Links::new(settings.prefix.as_str()),
             may_log_out: user.is_some() && call.login.is_some(),
             has_activity: settings.ui.as_ref().is_some_and(|ui| ui.activity.is_some()),
-            may_log_in: user.is_none() && settings.password_checks.is_some(),
+            may_log_in: user.is_none() && (settings.password_checks.is_some() || settings.login.is_token()),
             user,
             host: call.asked_host().unwrap_or_else(|| "localhost".to_owned()),
         }

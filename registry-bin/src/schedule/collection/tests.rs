@@ -171,7 +171,7 @@ async fn whoever_asks_gets_a_look_or_a_run() {
     let snapshot = counts.snapshot();
     assert_eq!(snapshot.runs(Outcome::Ok), 1);
     assert_eq!(snapshot.reclaimable, None, "what was seen is seen no more");
-    assert!(matches!(snapshot.last_run.unwrap().end, CollectionEnd::Done { .. }));
+    assert!(matches!(snapshot.last_run.unwrap().end, CollectionEnd::Collected { links: 1, .. }));
     running.abort();
     while !running.is_finished() {
         tokio::task::yield_now().await;
@@ -196,7 +196,7 @@ async fn who_collects_only_when_asked_leaves_it_to_others_afterwards() {
     asked.run_once(false).await;
     by_the_clock.run_once(false).await;
     asked.run_once(false).await;
-    let done = CollectionEnd::Done { blobs: 0, bytes: 0 };
+    let done = CollectionEnd::Collected { links: 0, blobs: 0, bytes: 0, freed_bytes: 0 };
     assert_eq!((end(&by_the_clock), end(&asked)), (done, CollectionEnd::Elsewhere));
 }
 

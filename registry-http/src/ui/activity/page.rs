@@ -94,12 +94,14 @@ impl Shown {
     fn told(&self, run: &CollectionRun) -> String {
         let when = Moment::new(run.ended, self.now);
         match run.end {
-            CollectionEnd::Done { blobs, bytes } if run.dry_run => {
+            CollectionEnd::Looked { blobs, bytes } => {
                 format!("{blobs} blobs of {} can go; looked {when}.", Size(bytes))
             }
-            CollectionEnd::Done { blobs, bytes } => {
-                format!("The last run put {blobs} blobs of {} into quarantine, {when}.", Size(bytes))
-            }
+            CollectionEnd::Collected { links, blobs, bytes, freed_bytes } => format!(
+                "The last run took away {links} links, put {blobs} blobs of {} into quarantine and freed {}, {when}.",
+                Size(bytes),
+                Size(freed_bytes)
+            ),
             CollectionEnd::Braked { blobs, of } => format!(
                 "{blobs} of {of} blobs would go, more than one run may ({when}). Nothing was taken away. If \
                  that is meant, let it go with: registry garbage-collect --force"

@@ -49,7 +49,8 @@ async fn who_may_do_everything_may_have_garbage_collected() {
     page.hides("Collect garbage").shows("Last garbage collection");
     submit(&api, "/ui/collect", &[("cookie", &bob)], "run=collect").await.assert(403);
     api.get("/ui/activity").await.assert(200).hides("Collect garbage");
-    submit(&api, "/ui/collect", &[], "run=collect").await.assert(303).shows("");
+    let reply = submit(&api, "/ui/collect", &[], "run=collect").await.assert(303);
+    assert_eq!(reply.location(), "/ui/login?next=");
     assert!(asked.runs.lock().unwrap().is_empty());
 }
 
@@ -90,8 +91,12 @@ async fn how_it_goes_is_told() {
     let page = told(&|figures| figures.reclaimable = Some(found)).await;
     page.shows("3.40 GB in 12 blobs").shows("5 minutes ago").hides("data-busy");
     for (dry_run, end, text) in [
-        (true, CollectionEnd::Done { blobs: 2, bytes: 1_000 }, "2 blobs of 1.00 kB can go"),
-        (false, CollectionEnd::Done { blobs: 2, bytes: 1_000 }, "put 2 blobs of 1.00 kB into quarantine"),
+        (true, CollectionEnd::Looked { blobs: 2, bytes: 1_000 }, "2 blobs of 1.00 kB can go"),
+        (
+            false,
+            CollectionEnd::Collected { links: 7, blobs: 2, bytes: 1_000, freed_bytes: 5_000 },
+            "took away 7 links, put 2 blobs of 1.00 kB into quarantine and freed 5.00 kB",
+        ),
         (false, CollectionEnd::Braked { blobs: 900, of: 1_000 }, "900 of 1000 blobs would go, more than one run may"),
         (false, CollectionEnd::Elsewhere, "Another process is in charge"),
         (true, CollectionEnd::Failed, "the log says why"),

@@ -1,4 +1,10 @@
+use std::sync::Arc;
+
 use http::Method;
+use registry_auth::{
+    Access, Action, Asked, AuthenticationError, Authenticator, Challenge, Credentials, Granted, Grants, Principal,
+};
+use registry_http::{Ui, service};
 
 use super::{guarded, log_in, open, submit};
 use crate::client::Api;
@@ -131,4 +137,55 @@ async fn where_nobody_can_log_in_nobody_is_asked_to() {
     api.push_image("a", Some("1"), "").await;
     assert_eq!(api.get("/ui/login").await.assert(303).location(), "/ui/");
     api.get("/ui/").await.assert(200).hides("Log in");
+}
+
+/// Takes one token, which lets its holder pull one repository.
+#[derive(Debug)]
+struct OneToken;
+
+#[async_trait::async_trait]
+impl Authenticator for OneToken {
+    async fn authenticate(&self, credentials: Option<&Credentials>) -> Result<Principal, AuthenticationError> {
+        match credentials {
+            Some(Credentials::Bearer { token }) if token.expose() == "good.token" => {
+                let mut grants = Grants::default();
+                grants.add(Access::repository("secret/app".parse().unwrap(), [Action::Pull]));
+                Ok(Principal::named("robot").with_grants(grants))
+            }
+            None => Err(AuthenticationError::Missing),
+            Some(_) => Err(AuthenticationError::Rejected),
+        }
+    }
+
+    fn challenge(&self, _: &Asked<'_>) -> Option<Challenge> {
+        Some(Challenge::new("Bearer").with("realm", "https://auth.example/token"))
+    }
+}
+
+#[tokio::test]
+async fn where_tokens_are_taken_one_begins_a_session() {
+    let open = open();
+    for name in ["public/app", "secret/app"] {
+        open.push_image(name, Some("1.0"), "").await;
+    }
+    let service = service(open.service.registry().clone()).authenticator(Arc::new(OneToken));
+    let service = service.authorizer(Arc::new(Granted)).ui(Ui::new()).build();
+    let api = Api { storage: open.storage.clone(), service };
+    let there = "/ui/repositories/secret/app";
+    assert_eq!(api.get(there).await.assert(303).location(), format!("/ui/login?next={there}"));
+    api.get("/ui/login").await.assert(200).shows("Token").hides("Password").hides("does not reach");
+    for form in ["token=bad.token", "token=", "user=robot&password=good.token", "token=a%0d%0ab"] {
+        let reply = submit(&api, "/ui/login", &[], form).await.assert(403);
+        assert!(!reply.has("set-cookie"));
+        reply.shows("the token is not one for this registry");
+    }
+    let reply = submit(&api, "/ui/login", &[], &format!("token=+good.token+&next={there}")).await.assert(303);
+    assert_eq!(reply.location(), there);
+    let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+    get_as(&api, there, &cookie).await.assert(200).shows("robot").shows("Log out");
+    // A token that does not reach as far leads to where another can be given, which says why.
+    let beyond = "/ui/repositories/public/app";
+    let reply = get_as(&api, beyond, &cookie).await.assert(303);
+    assert_eq!(reply.location(), format!("/ui/login?next={beyond}"));
+    get_as(&api, &reply.location(), &cookie).await.assert(200).shows("does not reach as far");
 }
