@@ -86,4 +86,6 @@ struct Readme;
 pub mod fuzzing {
     pub use crate::forwarded::Origin;
     pub use crate::route::{BlobAt, ManifestAt, ReferrersAt, Route, RouteError, TagsAt, UploadAt, UploadsAt};
+    #[cfg(feature = "ui")]
+    pub use crate::ui::read;
 }

@@ -136,6 +136,27 @@ impl Default for Ui {
     }
 }
 
+/// Reads bytes in each of the ways in which pages read what strangers send and push; tells the page that they name.
+#[doc(hidden)]
+#[must_use]
+pub fn read(bytes: &[u8]) -> Option<String> {
+    if let Some(config) = config::ImageConfig::parse(bytes) {
+        let _ = (config.flat(), config.dockerfile(), config.instructions_of_layers(3));
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let _ = shown::web_link(text);
+    let links = route::Links::new("");
+    let link = match Page::parse(text)? {
+        Page::Repositories => links.home(),
+        Page::Repository(at) => links.repository(&at.repository),
+        Page::Compare(at) => links.compare(&at.repository),
+        Page::Delete(at) => links.delete(&at.repository),
+        Page::Blob(at) => links.blob(&at.repository, &at.digest),
+        _ => return None,
+    };
+    link.strip_prefix("/ui").map(str::to_owned)
+}
+
 /// What a request has to do with the pages.
 #[derive(Debug)]
 pub(crate) enum Asked {
