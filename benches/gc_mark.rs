@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry_benches::StoreSize;
+use registry_benches::{StoreSize, forget_peak, peak_mib};
 use registry_core::Registry;
 use registry_core::gc::{Collector, GcOptions};
 use registry_storage::filesystem::{Filesystem, SyncMode};
@@ -62,16 +62,4 @@ fn mark(root: &Path, size: &StoreSize) -> Duration {
         );
         took
     })
-}
-
-/// From now on the peak is that of the marking.
-fn forget_peak() {
-    // Where the kernel does not offer it, the peak is that of the whole bench, which is only stricter.
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-fn peak_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|text| text.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

@@ -1,13 +1,14 @@
 //! What does a page for people cost, with 20,000 repositories, of which one has 100,000 tags?
 //!
 //! The requests go to the service without a socket. `repositories` is the first page, `search` looks through all names,
-//! `tags` is the first page of the large repository, `image` one image of it.
+//! `tags` is the first page of the large repository, `image` one image of it, `monitoring` the last day. At the
+//! end it prints the most memory that the process took meanwhile.
 
 use std::cell::LazyCell;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::Method;
-use registry_benches::{Place, Server};
+use registry_benches::{Place, Server, forget_peak, peak_mib};
 use tokio::runtime::Builder;
 
 const REPOSITORIES: usize = 20_000;
@@ -27,11 +28,18 @@ fn pages(criterion: &mut Criterion) {
         let part = if is_a_test() { 100 } else { 1 };
         server.prepare_tags(TAGS / part).expect("the storage works");
         server.prepare_repositories(REPOSITORIES / part).expect("the storage works");
+        forget_peak();
         server
     });
     let large = format!("/ui/repositories/{}", Server::REPOSITORY);
     let image = format!("{large}/-/images/t000077");
-    for (name, path) in [("repositories", "/ui/"), ("search", "/ui/?q=app1234"), ("tags", &large), ("image", &image)] {
+    for (name, path) in [
+        ("repositories", "/ui/"),
+        ("search", "/ui/?q=app1234"),
+        ("tags", &large),
+        ("image", &image),
+        ("monitoring", "/ui/monitoring?period=24h"),
+    ] {
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             let server = &*server;
             bencher.iter(|| {
@@ -41,6 +49,7 @@ fn pages(criterion: &mut Criterion) {
         });
     }
     group.finish();
+    println!("pages: {} MiB of memory at the most", peak_mib());
 }
 
 criterion_group!(benches, pages);

@@ -6,12 +6,14 @@
 
 mod client;
 mod content;
+mod memory;
 mod place;
 mod server;
 mod store;
 
 pub use client::{Answer, Connection, Content, drain, together};
 pub use content::{Encoded, Layer, Repeated, chunked, image_manifest};
+pub use memory::{forget_peak, peak_mib};
 pub use place::Place;
 pub use server::Server;
 pub use store::StoreSize;
