@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use registry_core::storage::{
-    self, Capabilities, Deletion, Key, Listing, Memory, Metadata, Object, StageMode, Staged, Storage, WriteOptions,
-    contract,
+    self, Capabilities, Deletion, Key, Listing, Memory, Metadata, Object, Presigned, StageMode, Staged, Storage,
+    WriteOptions, contract,
 };
 use registry_core::{Algorithm, Digest, Registry};
 
@@ -87,8 +87,13 @@ impl<S: Storage> Storage for Metered<S> {
         self.inner.remove_directory(prefix).await
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, storage::Error> {
-        self.inner.presign_read(key, validity).await
+    async fn presign(
+        &self,
+        key: &Key,
+        request: Presigned,
+        validity: Duration,
+    ) -> Result<Option<String>, storage::Error> {
+        self.inner.presign(key, request, validity).await
     }
 }
 

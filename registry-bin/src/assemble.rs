@@ -187,8 +187,17 @@ pub(crate) async fn filesystem<T: Send + 'static>(
 /// Nothing is asked of the service yet: a bucket that is not there shows with the first request.
 #[cfg(feature = "s3")]
 pub(crate) fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
+    let bucket = Opendal::new(operator(config, config.endpoint.as_deref())?)?;
+    Ok(match &config.redirect_endpoint {
+        Some(endpoint) => bucket.presigning_with(operator(config, Some(endpoint))?),
+        None => bucket,
+    })
+}
+
+#[cfg(feature = "s3")]
+fn operator(config: &S3Config, endpoint: Option<&str>) -> Result<Operator, AssembleError> {
     let mut service = S3::default().bucket(&config.bucket).region(&config.region).root(&config.root);
-    if let Some(endpoint) = &config.endpoint {
+    if let Some(endpoint) = endpoint {
         service = service.endpoint(endpoint);
     }
     if !config.path_style {
@@ -201,7 +210,7 @@ pub(crate) fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
             .session_token(credentials.session_token.as_deref().unwrap_or_default())
             .disable_config_load();
     }
-    Ok(Opendal::new(over_http(Operator::new(service)?)?)?)
+    Ok(over_http(Operator::new(service)?)?)
 }
 
 /// Who gets in.
@@ -311,6 +320,9 @@ pub fn service(
         .headers(config.http.headers.clone())
         .catalog_limit(config.pages.catalog_entries)
         .tags_limit(config.pages.tags);
+    if let Some(validity) = config.storage.redirects {
+        builder = builder.redirects(validity);
+    }
     if let Some(bytes) = config.http.max_body {
         builder = builder.max_body(bytes);
     }

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use registry_core::Clock;
 use registry_core::storage::{
-    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Memory, Metadata, Object, Precondition, StageMode,
-    Staged, Storage, WriteOptions,
+    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Memory, Metadata, Object, Precondition, Presigned,
+    StageMode, Staged, Storage, WriteOptions,
 };
 
 /// A storage of which nothing changes. It is for one collector at a time, and takes no staged bytes. What changes in it is
@@ -233,7 +233,7 @@ impl Storage for Rehearsal {
         Ok(is_empty)
     }
 
-    async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {
+    async fn presign(&self, _: &Key, _: Presigned, _: Duration) -> Result<Option<String>, Error> {
         Ok(None)
     }
 }

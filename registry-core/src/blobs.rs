@@ -1,9 +1,11 @@
 //! Blobs: layers, configurations and whatever else a manifest names.
 
+use std::time::Duration;
+
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::layout::Member;
-use crate::storage::{Body, Object};
+use crate::storage::{Body, Key, Object, Presigned};
 use crate::{Digest, Error, EventAction, Registry, Repository, RepositoryName, Span, protection};
 
 /// The blobs of a repository.
@@ -17,6 +19,15 @@ pub struct BlobInfo {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// Where a client may fetch a blob by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobAddress {
+    /// Digest and size.
+    pub info: BlobInfo,
+    /// The address. Whoever knows it needs no further credentials.
+    pub address: String,
 }
 
 /// A blob opened for reading.
@@ -52,12 +63,40 @@ impl<'a> Blobs<'a> {
     /// # Errors
     /// [`Error::BlobUnknown`] if the repository does not have it.
     pub async fn stat(&self, digest: &Digest) -> Result<BlobInfo, Error> {
-        let target = self.registry().promise_member(self.0, Member::Layer, digest).await?;
-        let target = target.ok_or(Error::BlobUnknown { digest: *digest })?;
-        let metadata = self.registry().promise_content(&target).await?;
-        let size = metadata.ok_or(Error::BlobUnknown { digest: *digest })?.size;
+        let (_, size) = self.promised(digest).await?;
         self.pulled(digest, size);
         Ok(BlobInfo { digest: *digest, size })
+    }
+
+    /// Looks a blob up, and gives an address where a client may send `request` for it within `validity`, without the
+    /// registry in between; `None` if the storage gives no such addresses. To be given one counts as a pull.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`] if the repository does not have it.
+    pub async fn locate(
+        &self,
+        digest: &Digest,
+        request: Presigned,
+        validity: Duration,
+    ) -> Result<Option<BlobAddress>, Error> {
+        let storage = self.registry().storage();
+        if !storage.capabilities().presign {
+            return Ok(None);
+        }
+        let (key, size) = self.promised(digest).await?;
+        let address = storage.presign(&key, request, validity).await?;
+        if address.is_some() {
+            self.pulled(digest, size);
+        }
+        Ok(address.map(|address| BlobAddress { info: BlobInfo { digest: *digest, size }, address }))
+    }
+
+    /// Where the content of a blob lies, and its size, for a client that may count on both for a while.
+    async fn promised(&self, digest: &Digest) -> Result<(Key, u64), Error> {
+        let (registry, unknown) = (self.registry(), || Error::BlobUnknown { digest: *digest });
+        let target = registry.promise_member(self.0, Member::Layer, digest).await?.ok_or_else(unknown)?;
+        let (key, metadata) = registry.promise_content(&target).await?.ok_or_else(unknown)?;
+        Ok((key, metadata.size))
     }
 
     /// Opens a blob for reading.

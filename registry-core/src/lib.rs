@@ -46,7 +46,7 @@ mod upload_id;
 mod uploads;
 pub mod verify;
 
-pub use blobs::{Blob, BlobInfo, Blobs};
+pub use blobs::{Blob, BlobAddress, BlobInfo, Blobs};
 pub use blocking::{Blocking, InlineBlocking, Stopped, TokioBlocking};
 pub use catalog::CatalogPage;
 pub use clock::{Clock, Random, SystemClock, SystemRandom};

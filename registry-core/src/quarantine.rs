@@ -263,13 +263,18 @@ impl Registry {
         self.find_content(digest, |key| async move { Ok(self.storage().stat(&key).await?) }).await
     }
 
-    /// The same for a client that may count on the answer: what only a fossil has is put back.
-    pub(crate) async fn promise_content(&self, digest: &Digest) -> Result<Option<Metadata>, Error> {
-        match self.storage().stat(&layout::blob(digest)).await? {
-            Some(found) => Ok(Some(found)),
-            None if self.is_read_only() => self.stat_content(digest).await,
-            None => self.hold_content(digest).await,
-        }
+    /// The same for a client that may count on the answer, with the place: what only a fossil has is put back.
+    pub(crate) async fn promise_content(&self, digest: &Digest) -> Result<Option<(Key, Metadata)>, Error> {
+        let place = layout::blob(digest);
+        let found = match self.storage().stat(&place).await? {
+            Some(found) => Some(found),
+            None if self.is_read_only() => {
+                let stat = |key: Key| async move { Ok(self.storage().stat(&key).await?.map(|found| (key, found))) };
+                return self.find_content(digest, stat).await;
+            }
+            None => self.hold_content(digest).await?,
+        };
+        Ok(found.map(|found| (place, found)))
     }
 
     /// Makes sure of content that something is about to rely on, durably: it is in its place, or is put back there.

@@ -1,9 +1,10 @@
 //! `/v2/NAME/blobs/DIGEST`
 
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION,
 };
 use http::{Response, StatusCode, response};
+use registry_core::storage::Presigned;
 use registry_core::{BlobInfo, Span};
 
 use crate::access::Authorized;
@@ -17,6 +18,9 @@ use crate::range::{Wanted, wanted};
 use crate::route::BlobAt;
 
 pub(crate) async fn head(call: &Call, at: Authorized<BlobAt>) -> Answer {
+    if let Some(elsewhere) = elsewhere(call, &at, Presigned::Head).await? {
+        return Ok(elsewhere);
+    }
     let info = at.repository(call).blobs().stat(&at.at().digest).await?;
     match plan(call, &info)? {
         Plan::NotModified => not_modified(&info),
@@ -25,6 +29,9 @@ pub(crate) async fn head(call: &Call, at: Authorized<BlobAt>) -> Answer {
 }
 
 pub(crate) async fn get(call: &Call, at: Authorized<BlobAt>) -> Answer {
+    if let Some(elsewhere) = elsewhere(call, &at, Presigned::Get).await? {
+        return Ok(elsewhere);
+    }
     let blob = at.repository(call).blobs().open(&at.at().digest).await?;
     let info = blob.info();
     match plan(call, &info)? {
@@ -34,6 +41,27 @@ pub(crate) async fn get(call: &Call, at: Authorized<BlobAt>) -> Answer {
             Ok(head.body(ResponseBody::from_storage(content, call.settings.registry.blocking(), call.frame_bytes()))?)
         }
     }
+}
+
+/// Leads a client to where the storage gives out the bytes itself, if it does. A client that has them already is told so
+/// here.
+async fn elsewhere(
+    call: &Call,
+    at: &Authorized<BlobAt>,
+    request: Presigned,
+) -> Result<Option<Response<ResponseBody>>, Refusal> {
+    let digest = &at.at().digest;
+    let Some(validity) = call.settings.redirects.filter(|_| !is_known_to_client(&call.headers, digest)) else {
+        return Ok(None);
+    };
+    let Some(found) = at.repository(call).blobs().locate(digest, request, validity).await? else { return Ok(None) };
+    let head = Response::builder()
+        .status(StatusCode::TEMPORARY_REDIRECT)
+        .header(LOCATION, found.address)
+        // The address opens for a while only.
+        .header(CACHE_CONTROL, "no-store")
+        .header(header::CONTENT_DIGEST, digest.to_string());
+    Ok(Some(head.body(ResponseBody::empty())?))
 }
 
 pub(crate) async fn delete(call: &Call, at: Authorized<BlobAt>) -> Answer {

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -74,6 +75,7 @@ impl Unguarded {
             tags_limit: 1000,
             manifest_budget: Budget::new(256 * 1024 * 1024),
             max_body_bytes: None,
+            redirects: None,
             requests: InFlight::new(ServiceBuilder::DEFAULT_REQUESTS),
             rates: None,
             #[cfg(feature = "ui")]
@@ -185,6 +187,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Leads clients that read blobs to the storage, with addresses that hold for `validity`, where the storage gives such
+    /// (as object stores do); by default all content comes through this service.
+    pub fn redirects(mut self, validity: Duration) -> Self {
+        self.0.redirects = Some(validity);
+        self
+    }
+
     /// How many requests may be under way at once, up to the last byte of their answers; 16,384 by default, of which one
     /// address may have half. Further ones get 429.
     pub fn max_requests(mut self, requests: usize) -> Self {
@@ -281,6 +290,8 @@ pub(crate) struct Settings {
     pub(crate) tags_limit: usize,
     pub(crate) manifest_budget: Budget,
     pub(crate) max_body_bytes: Option<u64>,
+    /// How long an address holds that clients are led to.
+    pub(crate) redirects: Option<Duration>,
     pub(crate) requests: InFlight,
     pub(crate) rates: Option<Rates>,
     /// `None` where the authenticator asks for something else.

@@ -165,6 +165,7 @@ mod s3 {
     use std::net::TcpStream;
     use std::time::Duration;
 
+    use registry_core::storage::Presigned;
     use registry_storage::over_http;
 
     use super::*;
@@ -227,15 +228,28 @@ mod s3 {
         let storage = Opendal::new(operator).unwrap();
         assert!(storage.capabilities().presign && storage.capabilities().shared);
         storage.write(&key("a"), "signed content".into(), WriteOptions::default()).await.unwrap();
-        let address = storage.presign_read(&key("a"), Duration::from_mins(1)).await.unwrap().unwrap();
-        let answer = get(&address);
+        let minute = Duration::from_mins(1);
+        let address = storage.presign(&key("a"), Presigned::Get, minute).await.unwrap().unwrap();
+        let answer = ask("GET", &address);
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("signed content"), "{answer}");
+        let address = storage.presign(&key("a"), Presigned::Head, minute).await.unwrap().unwrap();
+        let answer = ask("HEAD", &address).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 200") && answer.contains("content-length: 14"), "{answer}");
+        // Clients may know the bucket by another name.
+        let operator = |endpoint: &str| {
+            let service = services::S3::default().bucket("registry").region("us-east-1").endpoint(endpoint);
+            over_http(Operator::new(service.access_key_id("a").secret_access_key("b")).unwrap()).unwrap()
+        };
+        let storage = Opendal::new(operator("http://inside.example")).unwrap();
+        let storage = storage.presigning_with(operator("https://outside.example"));
+        let address = storage.presign(&key("a"), Presigned::Get, minute).await.unwrap().unwrap();
+        assert!(address.starts_with("https://outside.example/registry/a?"), "{address}");
     }
 
-    fn get(address: &str) -> String {
+    fn ask(method: &str, address: &str) -> String {
         let (host, path) = address.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
-        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

@@ -13,6 +13,8 @@ pub struct S3Config {
     pub region: String,
     /// The address of the service, where it is not Amazon's.
     pub endpoint: Option<String>,
+    /// The address under which clients reach the service, where it is another.
+    pub redirect_endpoint: Option<String>,
     /// The folder in the bucket; empty for the bucket itself.
     pub root: String,
     /// Key and secret, where they are given and not found in the surroundings of the process.
@@ -38,6 +40,7 @@ impl fmt::Debug for S3Config {
             .field("bucket", &self.bucket)
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
+            .field("redirect_endpoint", &self.redirect_endpoint)
             .field("root", &self.root)
             .field("credentials", &self.credentials)
             .field("path_style", &self.path_style)
@@ -52,7 +55,7 @@ impl fmt::Debug for S3Credentials {
 }
 
 /// Settings of Distribution's driver that tune what this one decides for itself.
-const WITHOUT_EFFECT: [(&str, &str); 14] = [
+const WITHOUT_EFFECT: [(&str, &str); 13] = [
     ("accelerate", "name the endpoint by regionendpoint"),
     ("chunksize", "parts have a size of their own"),
     ("loglevel", "log.level holds for all"),
@@ -60,7 +63,6 @@ const WITHOUT_EFFECT: [(&str, &str); 14] = [
     ("multipartcopymaxconcurrency", "the service copies as it likes"),
     ("multipartcopythresholdsize", "the service copies as it likes"),
     ("objectacl", "objects get the default rights of the bucket"),
-    ("redirectendpoint", "content always comes through this server"),
     ("storageclass", "objects get the default class of the bucket"),
     ("usedualstack", "name the endpoint by regionendpoint"),
     ("usefipsendpoint", "name the endpoint by regionendpoint"),
@@ -75,6 +77,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
     let region = required(section, "region");
     let secure = section.boolean("secure").unwrap_or(true);
     let endpoint = section.text("regionendpoint").map(|endpoint| with_scheme(endpoint, secure));
+    let redirect_endpoint = section.text("redirectendpoint").map(|endpoint| with_scheme(endpoint, secure));
     if !secure && endpoint.is_none() {
         section.refuse("secure", "false needs a regionendpoint, for Amazon is only reached by https");
     }
@@ -87,7 +90,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
         section.take(&key);
         section.warn(&key, "unknown, and ignored");
     }
-    Some(S3Config { bucket: bucket?, region: region?, endpoint, root, credentials, path_style })
+    let (bucket, region) = (bucket?, region?);
+    Some(S3Config { bucket, region, endpoint, redirect_endpoint, root, credentials, path_style })
 }
 
 fn required(section: &mut Section<'_>, key: &str) -> Option<String> {

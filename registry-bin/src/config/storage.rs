@@ -18,6 +18,9 @@ pub struct StorageConfig {
     pub delete: bool,
     /// Whether nothing may be changed.
     pub read_only: bool,
+    /// How long an address holds by which a client may fetch content where it lies; `None` where all of it comes through
+    /// this server. A folder has no addresses.
+    pub redirects: Option<Duration>,
     /// How abandoned uploads are cleaned up, if they are.
     pub upload_purging: Option<UploadPurging>,
     /// How what nothing needs is taken away.
@@ -111,9 +114,8 @@ pub(super) struct StorageDefaults {
     pub(super) garbage_collection: bool,
 }
 
-const WITHOUT_EFFECT: [(&str, &str); 3] = [
+const WITHOUT_EFFECT: [(&str, &str); 2] = [
     ("cache", "what a blob is like is looked up where it lies, so there is nothing to go stale"),
-    ("redirect", "content always comes through this server"),
     ("tag", "tags are looked up with a bound of their own"),
 ];
 
@@ -132,9 +134,26 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let retention = retention::read(&mut maintenance);
     warn_of_idle_rules(&maintenance, &retention, &garbage_collection);
     maintenance.finish();
+    let redirects = redirects(&mut storage);
     storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
-    Some(StorageConfig { driver: driver?, delete, read_only, upload_purging, garbage_collection, retention })
+    Some(StorageConfig { driver: driver?, delete, read_only, redirects, upload_purging, garbage_collection, retention })
+}
+
+/// How long an address of the bucket's holds where nothing is said, as Distribution has it.
+const REDIRECT: Duration = Duration::from_mins(20);
+
+/// Distribution knows only `disable`.
+fn redirects(storage: &mut Section<'_>) -> Option<Duration> {
+    let mut section = storage.section("redirect");
+    let is_disabled = section.boolean("disable").unwrap_or(false);
+    let expiry = section.duration("expiry").unwrap_or(REDIRECT);
+    // What services sign holds for a week at the most.
+    if !(Duration::from_secs(1)..=Duration::from_hours(7 * 24)).contains(&expiry) {
+        section.refuse("expiry", "must be between 1s and 168h");
+    }
+    section.finish();
+    (!is_disabled).then_some(expiry)
 }
 
 /// Rules are looked at by each run of the collector, and let tags go alone.

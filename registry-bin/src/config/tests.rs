@@ -273,11 +273,13 @@ mod bucket {
     #[test]
     fn is_read() {
         let document = "storage: {s3: {bucket: b, region: r, regionendpoint: 'localhost:9000', secure: false, \
+                        redirectendpoint: 'cdn.example', \
                         accesskey: a, secretkey: 007, rootdirectory: /x, chunksize: 1}}";
         let Parsed { config, warnings, .. } = good(document);
         let Driver::S3(s3) = &config.storage.driver else { panic!("{:?}", config.storage.driver) };
         assert_eq!((s3.bucket.as_str(), s3.region.as_str(), s3.root.as_str()), ("b", "r", "/x"));
         assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
+        assert_eq!(s3.redirect_endpoint.as_deref(), Some("http://cdn.example"));
         assert!(s3.path_style);
         assert_eq!(s3.credentials.as_ref().unwrap().secret_key, "007");
         assert!(!format!("{s3:?}{config}").contains("007"));
@@ -297,6 +299,17 @@ mod bucket {
                 "storage.s3.encrypt: not available in this version; a default encryption of the bucket is",
             ]
         );
+    }
+}
+
+#[test]
+fn clients_are_led_to_the_bucket_unless_that_is_off() {
+    let redirects = |text: &str| good(&format!("storage: {{inmemory: , redirect: {text}}}")).config.storage.redirects;
+    assert_eq!(redirects("{}"), Some(Duration::from_mins(20)));
+    assert_eq!(redirects("{disable: false, expiry: 1h}"), Some(Duration::from_hours(1)));
+    assert_eq!(redirects("{disable: true}"), None);
+    for wrong in ["{disable: perhaps}", "{expiry: 0s}", "{expiry: 200h}"] {
+        assert_eq!(refused(&format!("storage: {{inmemory: , redirect: {wrong}}}")).len(), 1, "{wrong}");
     }
 }
 
@@ -322,7 +335,6 @@ surprise: 1
             "loglevel",
             "log.hooks",
             "storage.cache",
-            "storage.redirect",
             "storage.tag",
             "http.colour",
             "compatibility",

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
+    Storage, WriteOptions,
 };
 use plan::Plan;
 
@@ -161,8 +161,8 @@ impl Storage for Faulty {
         self.plan.around(OperationKind::RemoveDirectory, prefix, self.inner.remove_directory(prefix)).await
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
-        self.plan.around(OperationKind::PresignRead, key, self.inner.presign_read(key, validity)).await
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error> {
+        self.plan.around(OperationKind::Presign, key, self.inner.presign(key, request, validity)).await
     }
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, StageMode, Staged,
-    Storage, WriteOptions,
+    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, Presigned,
+    StageMode, Staged, Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
 use pieces::Pieces;
@@ -178,7 +178,7 @@ impl Storage for Memory {
         Ok(true)
     }
 
-    async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {
+    async fn presign(&self, _: &Key, _: Presigned, _: Duration) -> Result<Option<String>, Error> {
         Ok(None)
     }
 }

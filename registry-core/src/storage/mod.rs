@@ -146,12 +146,21 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If the backend cannot tell.
     async fn remove_directory(&self, prefix: &Key) -> Result<bool, Error>;
 
-    /// An address where a client may read the object for `validity`, without the credentials of this process;
-    /// `None` where the backend has no such thing.
+    /// An address where a client may send `request` for the object within `validity`, without the credentials of this
+    /// process; `None` where the backend has no such thing.
     ///
     /// # Errors
     /// If the backend cannot sign.
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error>;
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error>;
+}
+
+/// What a client is allowed to ask by an address that is [signed](Storage::presign) for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presigned {
+    /// The bytes, all or a range.
+    Get,
+    /// What is known of them.
+    Head,
 }
 
 /// Bytes on their way in, written in order and published as one object.
@@ -205,7 +214,7 @@ pub trait Staged: fmt::Debug + Send + Sync {
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// [`Storage::presign_read`] gives addresses.
+    /// [`Storage::presign`] gives addresses.
     pub presign: bool,
     /// Several processes may serve the same content at once.
     pub shared: bool,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
+    Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
 
@@ -138,8 +138,8 @@ impl Storage for Observed {
         self.telling.around(OperationKind::RemoveDirectory, self.inner.remove_directory(prefix)).await
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
-        self.telling.around(OperationKind::PresignRead, self.inner.presign_read(key, validity)).await
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error> {
+        self.telling.around(OperationKind::Presign, self.inner.presign(key, request, validity)).await
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
         let _ = storage.copy(&key, &up).await;
         let _ = storage.create_directory(&key).await;
         let _ = storage.remove_directory(&key).await;
-        let _ = storage.presign_read(&key, Duration::ZERO).await;
+        let _ = storage.presign(&key, Presigned::Get, Duration::ZERO).await;
         let _ = storage.delete(&key).await;
         faulty.fail_next(OperationKind::DeleteAll, Fault::Before);
         assert!(storage.delete_all(&key).await.is_err());

@@ -18,7 +18,7 @@ pub enum OperationKind {
     StagedSize,
     CreateDirectory,
     RemoveDirectory,
-    PresignRead,
+    Presign,
     Append,
     Sync,
     ReadStaged,

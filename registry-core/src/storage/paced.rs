@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Capabilities, Deletion, Error, Key, Listing, Metadata, Object, StageMode, Staged, Storage, WriteOptions};
+use super::{
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, StageMode, Staged, Storage, WriteOptions,
+};
 
 /// Decides when the next operation may begin.
 #[async_trait]
@@ -109,9 +111,9 @@ impl Storage for Paced {
         self.inner.remove_directory(prefix).await
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error> {
         self.pace.turn().await;
-        self.inner.presign_read(key, validity).await
+        self.inner.presign(key, request, validity).await
     }
 }
 
@@ -153,7 +155,7 @@ mod tests {
         let _ = storage.staged_size(&up).await;
         let _ = storage.create_directory(&key).await;
         let _ = storage.remove_directory(&key).await;
-        let _ = storage.presign_read(&key, Duration::ZERO).await;
+        let _ = storage.presign(&key, Presigned::Get, Duration::ZERO).await;
         let _ = storage.delete(&key).await;
         let _ = storage.delete_all(&key).await;
         assert_eq!((turns.0.load(Ordering::Relaxed), faulty.operations().len()), (14, 14));

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
+    Storage, WriteOptions,
 };
 
 use crate::mirror::Stored;
@@ -208,8 +208,8 @@ impl Storage for Scheduled {
         self.inner.remove_directory(prefix).await
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
-        self.around(OperationKind::PresignRead, key, self.inner.presign_read(key, validity)).await
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error> {
+        self.around(OperationKind::Presign, key, self.inner.presign(key, request, validity)).await
     }
 }
 

@@ -17,6 +17,7 @@ mod manifests;
 mod matrix;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod redirects;
 mod referrers;
 mod tags;
 mod test_registry;

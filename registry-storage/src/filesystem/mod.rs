@@ -51,7 +51,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, StageMode, Staged, Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, StageMode, Staged, Storage, WriteOptions,
 };
 use registry_core::{Blocking, TokioBlocking, layout};
 
@@ -344,7 +344,7 @@ impl Storage for Filesystem {
         self.run(prefix, |volume, prefix| Ok(volume.remove_directory(prefix))).await
     }
 
-    async fn presign_read(&self, _: &Key, _: Duration) -> Result<Option<String>, Error> {
+    async fn presign(&self, _: &Key, _: Presigned, _: Duration) -> Result<Option<String>, Error> {
         Ok(None)
     }
 }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, StageMode, Staged, Storage,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, Presigned, StageMode, Staged, Storage,
     WriteOptions,
 };
 
@@ -61,6 +61,7 @@ pub use http::over_http;
 #[derive(Debug, Clone)]
 pub struct Opendal {
     operator: Operator,
+    presigning: Option<Operator>,
 }
 
 impl Opendal {
@@ -71,7 +72,19 @@ impl Opendal {
     pub fn new(operator: Operator) -> Result<Self, MissingCapability> {
         let info = operator.info();
         let missing = missing(&info.capability());
-        if missing.is_empty() { Ok(Self { operator }) } else { Err(MissingCapability::new(info.scheme(), missing)) }
+        if missing.is_empty() {
+            Ok(Self { operator, presigning: None })
+        } else {
+            Err(MissingCapability::new(info.scheme(), missing))
+        }
+    }
+
+    /// Signs addresses for clients with another operator: one for the same content at the address under which clients
+    /// reach it.
+    #[must_use]
+    pub fn presigning_with(mut self, operator: Operator) -> Self {
+        self.presigning = Some(operator);
+        self
     }
 
     fn capability(&self) -> Capability {
@@ -134,7 +147,7 @@ impl Storage for Opendal {
     fn capabilities(&self) -> Capabilities {
         let service = self.capability();
         let mut capabilities = Capabilities::default();
-        capabilities.presign = service.presign && service.presign_read;
+        capabilities.presign = service.presign && service.presign_read && service.presign_stat;
         capabilities.shared = service.shared;
         capabilities
     }
@@ -215,11 +228,15 @@ impl Storage for Opendal {
         Ok(true)
     }
 
-    async fn presign_read(&self, key: &Key, validity: Duration) -> Result<Option<String>, Error> {
+    async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error> {
         if !self.capabilities().presign {
             return Ok(None);
         }
-        let request = self.operator.presign_read(path(key)?, validity).await;
-        request.map(|request| Some(request.uri().to_string())).map_err(|error| error::of(key, error))
+        let (operator, path) = (self.presigning.as_ref().unwrap_or(&self.operator), path(key)?);
+        let signed = match request {
+            Presigned::Get => operator.presign_read(path, validity).await,
+            Presigned::Head => operator.presign_stat(path, validity).await,
+        };
+        signed.map(|request| Some(request.uri().to_string())).map_err(|error| error::of(key, error))
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::ground::{Ground, content, span};
+use crate::storage::Presigned;
 
 pub(super) async fn spans_are_cut_to_the_object(ground: Ground) {
     let whole = content(1000, 1);
@@ -90,10 +91,12 @@ pub(super) async fn reads_are_never_torn(ground: Ground) {
 
 pub(super) async fn a_signed_address_is_declared(ground: Ground) {
     ground.write("key", "content").await;
-    let address = ground.storage.presign_read(&ground.key("key"), Duration::from_mins(1)).await.unwrap();
-    assert_eq!(address.is_some(), ground.storage.capabilities().presign);
-    if let Some(address) = address {
-        assert!(address.contains("://"), "{address}");
+    for request in [Presigned::Get, Presigned::Head] {
+        let address = ground.storage.presign(&ground.key("key"), request, Duration::from_mins(1)).await.unwrap();
+        assert_eq!(address.is_some(), ground.storage.capabilities().presign);
+        if let Some(address) = address {
+            assert!(address.contains("://"), "{address}");
+        }
     }
     let storage = Arc::clone(&ground.storage);
     assert_eq!(storage.capabilities(), ground.storage.capabilities());

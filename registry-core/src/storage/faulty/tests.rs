@@ -44,7 +44,7 @@ async fn notes_every_operation() {
     storage.list(&p, None, 1).await.unwrap();
     storage.staged_size(&a).await.unwrap();
     storage.create_directory(&p).await.unwrap();
-    storage.presign_read(&a, Duration::ZERO).await.unwrap();
+    storage.presign(&a, Presigned::Get, Duration::ZERO).await.unwrap();
     let mut staged = storage.stage(&a, StageMode::Create).await.unwrap().unwrap();
     staged.append(Vec::new()).await.unwrap();
     staged.sync().await.unwrap();
@@ -63,7 +63,7 @@ async fn notes_every_operation() {
         (OperationKind::List, &p),
         (OperationKind::StagedSize, &a),
         (OperationKind::CreateDirectory, &p),
-        (OperationKind::PresignRead, &a),
+        (OperationKind::Presign, &a),
         (OperationKind::Stage, &a),
         (OperationKind::Append, &a),
         (OperationKind::Sync, &a),
