@@ -10,22 +10,25 @@ use registry_auth::{
     OrAnonymous, Policy, Reloadable,
 };
 use registry_core::storage::{Memory, Storage};
+#[cfg(feature = "s3")]
+use registry_core::{Algorithm, Digest, Random as _, SystemRandom};
 use registry_core::{Blocking, PullTimes, Registry, TokioBlocking};
 use registry_http::{Activity, RegistryService, RequestRate, Ui};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
 #[cfg(feature = "s3")]
 use registry_storage::{
     Opendal,
-    opendal_crate::{Operator, services::S3},
-    over_http,
+    opendal_crate::layers::CapabilityOverrideLayer,
+    opendal_crate::{Capability, Operator, services::S3},
+    over_http, over_http_unverified,
 };
 
 #[cfg(feature = "letsencrypt")]
 use crate::acme::Acme;
 use crate::certificates::{Certificates, CertificatesError};
-#[cfg(feature = "s3")]
-use crate::config::S3Config;
 use crate::config::{AuthConfig, Config, Driver, Durability};
+#[cfg(feature = "s3")]
+use crate::config::{Encryption, S3Config};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::notifications::{self, NotificationsError};
@@ -104,6 +107,10 @@ pub enum AssembleError {
     #[cfg(feature = "s3")]
     #[error(transparent)]
     Capability(#[from] registry_storage::MissingCapability),
+    /// The service of the bucket does not do what a registry needs.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    Probe(#[from] registry_storage::ProbeError),
 }
 
 /// Opens the storage, claims it, and puts a registry over it. What is asked of it is counted, if there are numbers,
@@ -127,7 +134,7 @@ pub async fn registry(
         }
         Driver::InMemory => (Arc::new(Memory::new()), None),
         #[cfg(feature = "s3")]
-        Driver::S3(config) => (Arc::new(bucket(config)?), None),
+        Driver::S3(s3) => (Arc::new(probed(bucket(s3)?, config.storage.read_only).await?), None),
     };
     let storage = match metrics {
         Some(metrics) => metrics.count_storage(storage, &config.storage.driver)?,
@@ -184,7 +191,7 @@ pub(crate) async fn filesystem<T: Send + 'static>(
     blocking.run(move || Ok(claim(builder.open()?)?)).await?
 }
 
-/// Nothing is asked of the service yet: a bucket that is not there shows with the first request.
+/// Nothing is asked of the service yet.
 #[cfg(feature = "s3")]
 pub(crate) fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
     let bucket = Opendal::new(operator(config, config.endpoint.as_deref())?)?;
@@ -210,7 +217,28 @@ fn operator(config: &S3Config, endpoint: Option<&str>) -> Result<Operator, Assem
             .session_token(credentials.session_token.as_deref().unwrap_or_default())
             .disable_config_load();
     }
-    Ok(over_http(Operator::new(service)?)?)
+    match &config.encryption {
+        Some(Encryption::Key(key)) => service = service.server_side_encryption_with_customer_managed_kms_key(key),
+        Some(Encryption::Bucket) => service = service.server_side_encryption_with_s3_key(),
+        None => {}
+    }
+    let operator = match &config.storage_class {
+        // A copy would get the default class: opendal does not name another with it, but does with an object of parts.
+        Some(class) => Operator::new(service.default_storage_class(class))?
+            .layer(CapabilityOverrideLayer::new(|kept| Capability { copy: false, ..kept })),
+        None => Operator::new(service)?,
+    };
+    Ok(if config.verify { over_http(operator)? } else { over_http_unverified(operator)? })
+}
+
+/// Tries out the bucket, so that one that loses content is noticed before there is any.
+#[cfg(feature = "s3")]
+async fn probed(bucket: Opendal, read_only: bool) -> Result<Opendal, AssembleError> {
+    if !read_only {
+        let name = Digest::of(Algorithm::Sha256, &SystemRandom.bytes());
+        bucket.probe(&name.hex()).await?;
+    }
+    Ok(bucket)
 }
 
 /// Who gets in.

@@ -21,6 +21,7 @@
 //!   _gc/corrupt/ALG/HEX/RUN                                   ours: what was found there that is not this content
 //!   _pulled/NAME/_manifests/ALG/HEX                           ours: when a manifest was pulled
 //!   _pulled/{since,until}                                     ours: from when to when that was noted
+//!   _probe/ID                                                 ours: a look at whether a bucket does what it should
 //! ```
 //!
 //! A link holds a digest as text, without a newline.
@@ -76,6 +77,12 @@ pub(crate) fn reserve() -> Key {
 /// One piece of it.
 pub(crate) fn reserve_piece(number: usize) -> Key {
     key(format_args!("{ROOT}/_gc/reserve/{number}"))
+}
+
+/// Where a bucket is tried out.
+#[must_use]
+pub fn probes() -> Key {
+    key(format_args!("{ROOT}/_probe"))
 }
 
 /// The parent of the records of the collector's runs.

@@ -13,7 +13,7 @@ mod opendal;
 #[cfg(feature = "opendal")]
 pub use ::opendal as opendal_crate;
 
-#[cfg(feature = "http")]
-pub use self::opendal::over_http;
 #[cfg(feature = "opendal")]
-pub use self::opendal::{MissingCapability, Opendal};
+pub use self::opendal::{MissingCapability, Opendal, ProbeError};
+#[cfg(feature = "http")]
+pub use self::opendal::{over_http, over_http_unverified};

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use registry_core::Registry;
 use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
-use registry_storage::Opendal;
 use registry_storage::opendal_crate::layers::CapabilityOverrideLayer;
 use registry_storage::opendal_crate::{Capability, Operator, services};
+use registry_storage::{Opendal, ProbeError};
 
 fn memory() -> (Operator, Opendal) {
     let operator = Operator::new(services::Memory::default()).unwrap();
@@ -220,6 +220,30 @@ mod s3 {
         let object = storage.open(&key("a")).await.unwrap().unwrap();
         storage.write(&key("a"), "new".into(), WriteOptions::default()).await.unwrap();
         assert!(matches!(object.read(registry_core::Span::whole(3)).await, Err(Error::Failed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_does_as_it_should_is_told_so_and_keeps_nothing_of_it() {
+        let Some(operator) = bucket("/probed/") else { return };
+        let storage = Opendal::new(operator).unwrap();
+        storage.probe("one").await.unwrap();
+        let left = storage.list(&registry_core::layout::root(), None, 10).await.unwrap();
+        assert!(left.entries.is_empty(), "{left:?}");
+        // What somebody else has under that name is not theirs to lose, and says that something is wrong.
+        let taken = registry_core::layout::probes().child("two").unwrap();
+        storage.write(&taken, "mine".into(), WriteOptions::default()).await.unwrap();
+        assert!(matches!(storage.probe("two").await, Err(ProbeError::Refused { what: "create an object", .. })));
+        assert_eq!(storage.read(&taken, 10).await.unwrap().unwrap(), "mine");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_is_not_there_is_named_by_what_fails() {
+        let Some(_) = bucket("/probed/") else { return };
+        let endpoint = std::env::var(ENDPOINT).unwrap();
+        let service = services::S3::default().bucket("missing").region("us-east-1").endpoint(&endpoint);
+        let operator = Operator::new(service.access_key_id("a").secret_access_key("b")).unwrap();
+        let probed = Opendal::new(over_http(operator).unwrap()).unwrap().probe("x").await;
+        assert!(matches!(probed, Err(ProbeError::Refused { what: "create an object", .. })), "{probed:?}");
     }
 
     #[tokio::test]

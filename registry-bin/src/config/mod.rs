@@ -50,7 +50,7 @@ pub use self::pages::PagesConfig;
 pub use self::report::Problem;
 pub use self::retention::RetentionConfig;
 #[cfg(feature = "s3")]
-pub use self::s3::{S3Config, S3Credentials};
+pub use self::s3::{Encryption, S3Config, S3Credentials};
 pub use self::storage::{Driver, Durability, StorageConfig, UploadPurging};
 pub use self::tls::{ClientCertificates, LetsEncryptConfig, TlsConfig};
 pub use self::token::TokenConfig;

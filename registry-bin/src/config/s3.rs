@@ -21,6 +21,21 @@ pub struct S3Config {
     pub credentials: Option<S3Credentials>,
     /// Whether the bucket stands in the path and not in the host name.
     pub path_style: bool,
+    /// How the service encrypts what it keeps; `None` as the bucket has it.
+    pub encryption: Option<Encryption>,
+    /// The storage class of new objects; `None` for that of the bucket.
+    pub storage_class: Option<String>,
+    /// Whether the service has to prove who it is.
+    pub verify: bool,
+}
+
+/// How a service encrypts what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encryption {
+    /// With a key of the service.
+    Bucket,
+    /// With this key of the service for keys.
+    Key(String),
 }
 
 /// What a bucket is opened with.
@@ -44,6 +59,9 @@ impl fmt::Debug for S3Config {
             .field("root", &self.root)
             .field("credentials", &self.credentials)
             .field("path_style", &self.path_style)
+            .field("encryption", &self.encryption)
+            .field("storage_class", &self.storage_class)
+            .field("verify", &self.verify)
             .finish()
     }
 }
@@ -55,7 +73,7 @@ impl fmt::Debug for S3Credentials {
 }
 
 /// Settings of Distribution's driver that tune what this one decides for itself.
-const WITHOUT_EFFECT: [(&str, &str); 13] = [
+const WITHOUT_EFFECT: [(&str, &str); 12] = [
     ("accelerate", "name the endpoint by regionendpoint"),
     ("chunksize", "parts have a size of their own"),
     ("loglevel", "log.level holds for all"),
@@ -63,7 +81,6 @@ const WITHOUT_EFFECT: [(&str, &str); 13] = [
     ("multipartcopymaxconcurrency", "the service copies as it likes"),
     ("multipartcopythresholdsize", "the service copies as it likes"),
     ("objectacl", "objects get the default rights of the bucket"),
-    ("storageclass", "objects get the default class of the bucket"),
     ("usedualstack", "name the endpoint by regionendpoint"),
     ("usefipsendpoint", "name the endpoint by regionendpoint"),
     ("useragent", "the service is told no name"),
@@ -84,14 +101,29 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
     let root = section.text("rootdirectory").unwrap_or_default();
     let path_style = section.boolean("forcepathstyle").unwrap_or(endpoint.is_some());
     let credentials = credentials(section);
-    refuse_what_would_weaken(section);
+    let (encryption, storage_class) = (encryption(section), storage_class(section));
+    let verify = !section.boolean("skipverify").unwrap_or(false);
+    if !verify {
+        section.warn("skipverify", "anybody between this server and the bucket can read and change what goes by");
+    }
     section.without_effect(&WITHOUT_EFFECT);
     for key in section.keys() {
         section.take(&key);
         section.warn(&key, "unknown, and ignored");
     }
     let (bucket, region) = (bucket?, region?);
-    Some(S3Config { bucket, region, endpoint, redirect_endpoint, root, credentials, path_style })
+    Some(S3Config {
+        bucket,
+        region,
+        endpoint,
+        redirect_endpoint,
+        root,
+        credentials,
+        path_style,
+        encryption,
+        storage_class,
+        verify,
+    })
 }
 
 fn required(section: &mut Section<'_>, key: &str) -> Option<String> {
@@ -129,15 +161,36 @@ fn credentials(section: &mut Section<'_>) -> Option<S3Credentials> {
     }
 }
 
-/// What somebody relies on must not be left out in silence.
-fn refuse_what_would_weaken(section: &mut Section<'_>) {
-    if section.boolean("skipverify") == Some(true) {
-        section.refuse("skipverify", "not available: certificates are always verified");
+/// What Distribution takes; with `NONE` objects get the class of the bucket.
+const STORAGE_CLASSES: [&str; 8] = [
+    "NONE",
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "OUTPOSTS",
+    "GLACIER_IR",
+];
+
+fn storage_class(section: &mut Section<'_>) -> Option<String> {
+    let class = section.text("storageclass")?.to_ascii_uppercase();
+    if !STORAGE_CLASSES.contains(&class.as_str()) {
+        section.refuse("storageclass", format!("not one of {}", STORAGE_CLASSES.join(", ")));
     }
-    if section.boolean("encrypt") == Some(true) {
-        section.refuse("encrypt", "not available in this version; a default encryption of the bucket is");
-    }
-    if section.text("keyid").is_some() {
-        section.refuse("keyid", "not available in this version; a default encryption of the bucket is");
+    (class != "NONE").then_some(class)
+}
+
+fn encryption(section: &mut Section<'_>) -> Option<Encryption> {
+    let (is_wanted, key) = (section.boolean("encrypt").unwrap_or(false), section.text("keyid"));
+    match (is_wanted, key) {
+        (false, Some(_)) => {
+            // Somebody relies on it.
+            section.refuse("keyid", "without encrypt: true nothing is encrypted with it");
+            None
+        }
+        (false, None) => None,
+        (true, Some(key)) => Some(Encryption::Key(key)),
+        (true, None) => Some(Encryption::Bucket),
     }
 }

@@ -287,16 +287,35 @@ mod bucket {
     }
 
     #[test]
+    fn encrypts_and_stores_as_it_is_told() {
+        let read = |rest: &str| {
+            let Parsed { config, warnings, .. } = good(&format!("storage: {{s3: {{bucket: b, region: r{rest}}}}}"));
+            let Driver::S3(s3) = config.storage.driver else { panic!("{:?}", config.storage.driver) };
+            (s3, warnings)
+        };
+        let (plain, _) = read("");
+        assert_eq!((&plain.encryption, &plain.storage_class, plain.verify), (&None, &None, true));
+        let (kept, _) = read(", encrypt: true, keyid: arn, storageclass: standard_ia");
+        assert_eq!(kept.encryption, Some(Encryption::Key("arn".into())));
+        assert_eq!(kept.storage_class.as_deref(), Some("STANDARD_IA"));
+        assert_eq!(read(", encrypt: true").0.encryption, Some(Encryption::Bucket));
+        assert_eq!(read(", storageclass: NONE").0.storage_class, None);
+        let (open, warnings) = read(", skipverify: true");
+        assert!(!open.verify && warnings[0].starts_with("storage.s3.skipverify: anybody between"), "{warnings:?}");
+    }
+
+    #[test]
     fn is_refused_if_it_is_not_whole_or_would_be_weaker() {
         assert_eq!(
-            refused("storage: {s3: {accesskey: a, skipverify: true, encrypt: true, secure: false}}"),
+            refused("storage: {s3: {accesskey: a, keyid: k, storageclass: cheap, secure: false}}"),
             [
                 "storage.s3.bucket: missing",
                 "storage.s3.region: missing",
                 "storage.s3.secure: false needs a regionendpoint, for Amazon is only reached by https",
                 "storage.s3.secretkey: missing, though there is an accesskey",
-                "storage.s3.skipverify: not available: certificates are always verified",
-                "storage.s3.encrypt: not available in this version; a default encryption of the bucket is",
+                "storage.s3.keyid: without encrypt: true nothing is encrypted with it",
+                "storage.s3.storageclass: not one of NONE, STANDARD, REDUCED_REDUNDANCY, STANDARD_IA, ONEZONE_IA, \
+                 INTELLIGENT_TIERING, OUTPOSTS, GLACIER_IR",
             ]
         );
     }

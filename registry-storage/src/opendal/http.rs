@@ -32,7 +32,20 @@ const SILENCE: Duration = Duration::from_mins(5);
 /// # Errors
 /// If the client cannot be made, as where the machine has no certificates to trust.
 pub fn over_http(operator: Operator) -> ::opendal::Result<Operator> {
-    let client = reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).build();
+    over(operator, reqwest::Client::builder())
+}
+
+/// The same, over TLS with whomever: certificates are not verified, so that anybody in between can read and change what
+/// goes by, credentials included.
+///
+/// # Errors
+/// As [`over_http`].
+pub fn over_http_unverified(operator: Operator) -> ::opendal::Result<Operator> {
+    over(operator, reqwest::Client::builder().tls_danger_accept_invalid_certs(true))
+}
+
+fn over(operator: Operator, client: reqwest::ClientBuilder) -> ::opendal::Result<Operator> {
+    let client = client.connect_timeout(CONNECT).read_timeout(SILENCE).build();
     let client = client
         .map_err(|error| Error::new(ErrorKind::ConfigInvalid, "the HTTP client cannot be made").set_source(error))?;
     let transport = HttpTransporter::new(ReqwestTransport::new(client));

@@ -6,6 +6,7 @@ mod error;
 mod http;
 mod listing;
 mod parts;
+mod probe;
 mod publishing;
 mod reading;
 mod staging;
@@ -23,7 +24,8 @@ use registry_core::storage::{
 
 pub use error::MissingCapability;
 #[cfg(feature = "http")]
-pub use http::over_http;
+pub use http::{over_http, over_http_unverified};
+pub use probe::ProbeError;
 
 /// Any opendal service as a storage: Amazon S3, Google Cloud Storage, Azure Blob Storage and others.
 ///

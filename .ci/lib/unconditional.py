@@ -1,0 +1,44 @@
+"""A service of objects that overwrites what it is told only to create: what it is asked goes to another, without conditions.
+
+unconditional.py HOST:PORT         prints the address that it listens on
+"""
+
+import http.client
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Forwarding(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        # The name of the host is signed, so it stays.
+        headers = {name: value for name, value in self.headers.items() if not name.lower().startswith("if-")}
+        connection = http.client.HTTPConnection(sys.argv[1], timeout=60)
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                self.send_header(name, value)
+        length = answer.getheader("content-length") if self.command == "HEAD" else len(content)
+        self.send_header("content-length", str(length or 0))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward
+
+    def log_message(self, *_):
+        pass
+
+
+def main():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forwarding)
+    print(f"127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
