@@ -123,13 +123,18 @@ fn what_was_pulled_is_noted_and_stays() {
     assert!(notes.join("since").exists() && notes.join("until").exists());
     let count = std::fs::read_dir(notes.join("ci/app/_manifests/sha256")).unwrap().count();
     assert_eq!(count, 1);
-    // Where no rule asks for it, nothing is noted.
-    let folder = tempfile::tempdir().unwrap();
-    let server = serve(&folder, &format!("{collection}, {ENFORCED}"), "");
-    push_all(&server, "ci/app", &["1"]);
-    request(&server.address, "GET /v2/ci/app/manifests/1", &[], b"");
-    end(server);
-    assert!(!folder.path().join("registry-data/docker/registry/v2/_pulled").exists());
+    // Where neither a rule nor a page asks for it, nothing is noted.
+    for (pages, is_noted) in [("ui: {pulls: false}", false), ("ui: {enabled: false}", false), ("ui: {}", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!("{}\n{pages}\n", config(&format!("{collection}, {ENFORCED}"), ""));
+        let server = Program::in_folder(&folder).config(&config).serve();
+        push_all(&server, "ci/app", &["1"]);
+        request(&server.address, "GET /v2/ci/app/manifests/1", &[], b"");
+        end(server);
+        let notes = folder.path().join("registry-data/docker/registry/v2/_pulled");
+        assert_eq!(notes.join("ci/app/_manifests/sha256").exists(), is_noted, "{pages}");
+        assert_eq!(notes.exists(), is_noted, "{pages}");
+    }
 }
 
 #[test]
