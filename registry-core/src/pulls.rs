@@ -5,9 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures::stream::TryStreamExt as _;
 
+use crate::layout::Member;
 use crate::storage::{Durability, Key, WriteOptions};
-use crate::{Digest, Error, Event, EventAction, EventSink, Registry, RepositoryName, layout};
+use crate::{Algorithm, Digest, Error, Event, EventAction, EventSink, Registry, RepositoryName, layout};
 
 /// Notes when manifests were pulled.
 ///
@@ -82,6 +84,24 @@ impl PullTimes {
         Ok(count)
     }
 
+    /// Deletes the notes about manifests that their repositories do not have any more, nor a quarantine of theirs; tells
+    /// how many these were. Others can write notes meanwhile.
+    ///
+    /// Dropping the future leaves some of them.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn forget_gone(registry: &Registry) -> Result<u64, Error> {
+        let mut count = 0;
+        let mut names = registry.walk_in(layout::pulled_directory, None);
+        while let Some(name) = names.try_next().await? {
+            for algorithm in Algorithm::ALL {
+                count += forget_gone_of(registry, &name, algorithm).await?;
+            }
+        }
+        Ok(count)
+    }
+
     fn next(&self) -> Option<Pulled> {
         self.state().pending.first().cloned()
     }
@@ -117,16 +137,21 @@ impl State {
 
 impl EventSink for PullTimes {
     fn wants(&self, action: EventAction) -> bool {
-        action == EventAction::Pull
+        matches!(action, EventAction::Pull | EventAction::Delete)
     }
 
     fn record(&self, event: Event) {
         let Some(digest) = event.digest else { return };
+        let pulled = (event.repository, digest);
+        let mut state = self.state();
+        if event.action == EventAction::Delete {
+            // The note goes as well; should the manifest come back, its next pull is worth a new one.
+            state.pending.remove(&pulled);
+            state.written.remove(&pulled);
+        }
         if event.action != EventAction::Pull || event.media_type.is_none() {
             return;
         }
-        let pulled = (event.repository, digest);
-        let mut state = self.state();
         let written = state.written.get(&pulled);
         if written.is_some_and(|written| is_within(event.time, *written, Self::PRECISION)) {
             return;
@@ -137,6 +162,27 @@ impl EventSink for PullTimes {
             state.lost += 1;
         }
     }
+}
+
+async fn forget_gone_of(registry: &Registry, name: &RepositoryName, algorithm: Algorithm) -> Result<u64, Error> {
+    let directory = layout::pulls(name, algorithm);
+    let (mut count, mut notes) = (0, registry.entries(directory.clone(), None));
+    while let Some(note) = notes.try_next().await? {
+        tokio::task::consume_budget().await;
+        let Ok(digest) = Digest::from_parts(algorithm, &note.name) else { continue };
+        if registry.member(name, Member::Revision, &digest).await?.is_none() {
+            registry.delete(&layout::pulled(name, &digest)).await?;
+            count += 1;
+        }
+    }
+    if count > 0 {
+        let mut empty = Some(directory);
+        while let Some(prefix) = empty.filter(|prefix| *prefix != layout::pulled_directory("")) {
+            let is_gone = registry.storage().remove_directory(&prefix).await?;
+            empty = prefix.parent().filter(|_| is_gone);
+        }
+    }
+    Ok(count)
 }
 
 /// Since when all pulls are noted; `None` if they are not, or were not for a while.

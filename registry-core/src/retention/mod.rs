@@ -28,8 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 
-use crate::gc::is_older;
-use crate::{Algorithm, Digest, Error, Registry, Repository, RepositoryName, Tag, layout, pulls};
+use crate::{Digest, Error, PullTimes, Registry, Repository, RepositoryName, Tag, layout, pulls};
 use rule::Known;
 
 pub use report::{ExpiredTag, RetentionObserver, RetentionReport};
@@ -91,7 +90,7 @@ impl Retention {
             }
         }
         if self.enforce {
-            self.forget_pulls(now).await?;
+            PullTimes::forget_gone(registry).await?;
         }
         report.took = registry.clock().now().duration_since(now).unwrap_or_default();
         Ok(report)
@@ -156,25 +155,5 @@ impl Retention {
     fn longest_pulled(&self, name: &RepositoryName) -> Option<Duration> {
         let rules = self.rules.iter().filter(|rule| rule.about.is_about_repository(name));
         rules.filter_map(|rule| rule.keep_pulled_within).max()
-    }
-
-    /// Deletes the notes of pulls that are too long ago for any rule.
-    async fn forget_pulls(&self, now: SystemTime) -> Result<(), Error> {
-        let registry = &self.registry;
-        let mut names = registry.walk_in(layout::pulled_directory, None);
-        while let Some(name) = names.try_next().await? {
-            let age = self.longest_pulled(&name).unwrap_or_default() + pulls::PullTimes::PRECISION;
-            let name = &name;
-            for algorithm in Algorithm::ALL {
-                let mut notes = registry.entries(layout::pulls(name, algorithm), None);
-                while let Some(note) = notes.try_next().await? {
-                    let Ok(digest) = Digest::from_parts(algorithm, &note.name) else { continue };
-                    if is_older(now, pulls::time_of(registry, name, &digest).await?, age) {
-                        registry.delete(&layout::pulled(name, &digest)).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -178,9 +178,18 @@ async fn what_is_pulled_stays() {
     enforce(&world, &[pulled_within(3)]).await;
     assert_eq!(tags(&repository).await, ["2"]);
     enforce(&world, &[pulled_within(1)]).await;
-    let name = repository.name();
     let notes = world.keys(&layout::root().child("_pulled").unwrap()).await;
-    assert_eq!(notes.len(), 2, "what is too long ago for any rule is forgotten: {notes:?} {name}");
+    assert_eq!(notes.len(), 4, "since, until, and two manifests without a tag: {notes:?}");
+    // What is taken out of the repository is forgotten, what is taken away by a collector is when it is purged.
+    repository.manifests().delete(&digest.into()).await.unwrap();
+    assert_eq!(PullTimes::forget_gone(&world.registry).await.unwrap(), 1);
+    assert_eq!(world.keys(&layout::root().child("_pulled").unwrap()).await.len(), 3);
+    assert_eq!(PullTimes::forget_gone(&world.registry).await.unwrap(), 0);
+    // Should it come back within the hour, its pull is noted anew.
+    push_image(&repository, "2").await;
+    pull("2".parse().unwrap()).await;
+    pulls.write(&world.registry).await.unwrap();
+    assert_eq!(world.keys(&layout::root().child("_pulled").unwrap()).await.len(), 4);
 }
 
 #[tokio::test]

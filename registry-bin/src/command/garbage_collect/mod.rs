@@ -19,7 +19,7 @@ use std::time::Duration;
 use registry_core::gc::{Brake, Collector, Found, GcObserver, GcOptions, GcReport};
 use registry_core::retention::RetentionReport;
 use registry_core::storage::Storage;
-use registry_core::{Algorithm, Error, Registry, SystemClock, layout};
+use registry_core::{Algorithm, Error, PullTimes, Registry, SystemClock, layout};
 use tokio::runtime::Runtime;
 
 use super::{complain, configuration};
@@ -194,7 +194,11 @@ impl Collection<'_> {
         let mut options = self.options();
         options.dry_run = self.arguments.dry_run;
         let collector = Collector::new(self.opened.registry.clone(), options).observed_by(self.observer(true));
-        Ok(Done { report: collector.run().await?, uploads: 0, retention: None })
+        let report = collector.run().await?;
+        if !self.arguments.dry_run {
+            PullTimes::forget_gone(&self.opened.registry).await?;
+        }
+        Ok(Done { report, uploads: 0, retention: None })
     }
 
     /// Runs until nothing is left to do. What would go in the end is looked at first, so that the brake stops it before
@@ -233,8 +237,9 @@ impl Collection<'_> {
         Ok(retaining::retain(registry, rules, rules.enforce, lines.then(|| Arc::clone(&self.progress))).await?)
     }
 
-    /// Removes the empty directories of the quarantine.
+    /// Forgets when manifests were pulled that are gone, and removes the empty directories of the quarantine.
     async fn tidy(&self) -> Result<(), CollectError> {
+        PullTimes::forget_gone(&self.opened.registry).await?;
         let fossils = Algorithm::ALL.map(layout::all_fossils);
         let parent = fossils[0].parent();
         for directory in fossils.into_iter().chain(parent).chain([layout::runs()]) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::TryStreamExt as _;
 use registry_core::gc::{Amount, Brake, Collector, GcReport, Quarantine};
-use registry_core::{Clock, Error, Registry, TagRules};
+use registry_core::{Clock, Error, PullTimes, Registry, TagRules};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::claim::Unclaimed;
@@ -109,7 +109,8 @@ impl Collection {
         }
         let registry = self.paced(&self.registry);
         retention::retain(&registry, &self.rules(), &self.counts).await?;
-        let report = Collector::new(registry, options).run().await?;
+        let report = Collector::new(registry.clone(), options).run().await?;
+        PullTimes::forget_gone(&registry).await?;
         // Who does not collect by the clock leaves it to others. All that this run began is over.
         if !self.settings.enabled {
             self.reach.release();
