@@ -143,10 +143,11 @@ class Worker(threading.Thread):
 
 
 def files(folder):
-    """All files but locks, below the part of the volume that holds content and links."""
+    """All files but locks and the like, below the part of the volume that holds content and links."""
     root = os.path.join(folder, "docker/registry/v2")
     found = [os.path.join(base, name) for base, _, names in os.walk(root) for name in names]
-    kept = ("/_serving.lock", "/_gc/lock")
+    # Since when pulls are noted is told of the whole volume.
+    kept = ("/_serving.lock", "/_gc/lock", "/_pulled/since", "/_pulled/until")
     paths = [path for path in found if not path.endswith(kept) and "/_gc/reserve/" not in path]
     return [os.path.relpath(path, root) for path in paths]
 
