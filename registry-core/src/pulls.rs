@@ -14,7 +14,8 @@ use crate::{Algorithm, Digest, Error, Event, EventAction, EventSink, Registry, R
 /// Notes when manifests were pulled.
 ///
 /// It is told of every pull as an [`EventSink`] of the registry, and keeps it in memory until [`write`](Self::write) is
-/// called, once a minute or so. A pull that is not written yet is forgotten when the process ends. One time is kept for each
+/// called, once a minute or so. A pull that is not written yet is forgotten when the process ends. What is noted stays until
+/// [`forget_gone`](Self::forget_gone) is called, after each garbage collection or so. One time is kept for each
 /// manifest, true to an [hour](Self::PRECISION).
 ///
 /// ```

@@ -190,7 +190,8 @@ impl ServiceBuilder {
     /// Leads clients that read blobs to the storage, with addresses that hold for `validity`, where the storage gives such
     /// (as object stores do); by default all content comes through this service.
     pub fn redirects(mut self, validity: Duration) -> Self {
-        self.0.redirects = Some(validity);
+        // Asked once, and not by each request.
+        self.0.redirects = self.0.registry.storage().capabilities().presign.then_some(validity);
         self
     }
 

@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 
-use crate::{Digest, Error, PullTimes, Registry, Repository, RepositoryName, Tag, layout, pulls};
+use crate::{Digest, Error, Registry, Repository, RepositoryName, Tag, layout, pulls};
 use rule::Known;
 
 pub use report::{ExpiredTag, RetentionObserver, RetentionReport};
@@ -88,9 +88,6 @@ impl Retention {
             if self.rules.iter().any(|rule| rule.about.is_about_repository(&name)) {
                 self.judge(&registry.repository(&name), now, noted_since, &mut report).await?;
             }
-        }
-        if self.enforce {
-            PullTimes::forget_gone(registry).await?;
         }
         report.took = registry.clock().now().duration_since(now).unwrap_or_default();
         Ok(report)

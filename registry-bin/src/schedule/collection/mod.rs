@@ -40,6 +40,7 @@ pub struct Collection {
 const RESERVE_BYTES: usize = 1024 * 1024;
 /// How much of what is left alone is named.
 const NAMED: usize = 10;
+
 /// Why nothing was collected.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -92,6 +93,8 @@ impl Collection {
                 tracing::info!("{unclaimed}");
                 self.counts.left_to_others(dry_run, now);
             }
+            // The program is ending.
+            Err(Failed::Claim(Unclaimed::Stopped(_))) => self.counts.give_up(),
             Err(error) => {
                 self.counts.failed(dry_run, now);
                 tracing::error!(error = &error as &dyn std::error::Error, "garbage cannot be collected");
@@ -110,7 +113,7 @@ impl Collection {
         let registry = self.paced(&self.registry);
         retention::retain(&registry, &self.rules(), &self.counts).await?;
         let report = Collector::new(registry.clone(), options).run().await?;
-        PullTimes::forget_gone(&registry).await?;
+        forget_pulls(&registry).await;
         // Who does not collect by the clock leaves it to others. All that this run began is over.
         if !self.settings.enabled {
             self.reach.release();
@@ -170,6 +173,14 @@ impl Collection {
                 None
             }
         }
+    }
+}
+
+/// What cannot be forgotten is tried again after the next run.
+async fn forget_pulls(registry: &Registry) {
+    if let Err(error) = PullTimes::forget_gone(registry).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "notes of pulls of manifests that are gone stay for now");
     }
 }
 
