@@ -131,6 +131,11 @@ pub(crate) fn retired(name: &RepositoryName, member: Member, digest: &Digest) ->
     key(format_args!("{ROOT}/_gc/links/{name}/{}/{}", member.directory(), InPath(digest)))
 }
 
+/// The parent of the copies that runs took of links of one kind, by algorithm.
+pub(crate) fn any_retired(name: &RepositoryName, member: Member) -> Key {
+    key(format_args!("{ROOT}/_gc/links/{name}/{}", member.directory()))
+}
+
 /// The parent of the copies that runs took of links of one kind, to digests of one algorithm.
 pub(crate) fn all_retired(name: &RepositoryName, member: Member, algorithm: Algorithm) -> Key {
     key(format_args!("{ROOT}/_gc/links/{name}/{}/{algorithm}", member.directory()))

@@ -177,12 +177,17 @@ impl<'a> Manifests<'a> {
 
     /// Puts the bytes where their digest says, unless they are there unharmed.
     async fn store(&self, digest: &Digest, content: &Bytes) -> Result<(), Error> {
-        if self.stored(digest).await?.as_ref() == Some(content)
-            && self.registry().storage().confirm(&layout::blob(digest)).await?.is_some()
+        let (storage, place) = (self.registry().storage(), layout::blob(digest));
+        let there = match storage.read(&place, content.len() as u64).await {
+            Err(storage::Error::TooLarge { .. }) => None,
+            there => there?,
+        };
+        if there.as_ref() == Some(content)
+            && (storage.capabilities().durable_reads || storage.confirm(&place).await?.is_some())
         {
             return Ok(());
         }
-        Ok(self.registry().storage().write(&layout::blob(digest), content.clone(), WriteOptions::default()).await?)
+        Ok(storage.write(&place, content.clone(), WriteOptions::default()).await?)
     }
 
     /// Announces the manifest, then makes sure of its bytes and of what it needs, then points the tags to it. In this order

@@ -91,8 +91,9 @@ impl Registry {
             if let Some(target) = self.link(&link).await? {
                 return Ok(Some(target));
             }
-            // Copies from which nothing can be had, and that stay, are none.
-            if before.replace(runs.clone()) == Some(runs) {
+            // Copies from which nothing can be had, and that stay, are none. Where there were none at once nothing moved: a
+            // link that was put back meanwhile is young, and no collector takes it again so soon.
+            if runs.is_empty() || before.replace(runs.clone()) == Some(runs) {
                 return Ok(None);
             }
         }
@@ -184,7 +185,7 @@ impl Registry {
         let link = layout::member_link(name, member, digest);
         for _ in 0..ROUNDS {
             if let Some(target) = self.link(&link).await? {
-                if self.storage().confirm(&link).await?.is_some() {
+                if self.storage().capabilities().durable_reads || self.storage().confirm(&link).await?.is_some() {
                     return Ok(Some(target));
                 }
                 continue;
@@ -244,8 +245,8 @@ impl Registry {
             if let Some(found) = look(place.clone()).await? {
                 return Ok(Some(found));
             }
-            // Fossils in which nothing is found, and that stay, are none.
-            if before.replace(fossils.clone()) == Some(fossils) {
+            // Fossils in which nothing is found, and that stay, are none; as with links.
+            if fossils.is_empty() || before.replace(fossils.clone()) == Some(fossils) {
                 return Ok(None);
             }
         }

@@ -137,7 +137,10 @@ impl<'a> Referrers<'a> {
     /// Puts back those referrers of a manifest that a collector took away: now somebody wants the manifest, and with it
     /// what refers to it.
     pub(crate) async fn hold(&self, subject: &Digest) -> Result<(), Error> {
-        for algorithm in Algorithm::ALL {
+        // Mostly there is nothing: one look tells.
+        let mut algorithms = self.registry().entries(layout::any_retired(self.name(), Member::Revision), None);
+        while let Some(algorithm) = algorithms.try_next().await? {
+            let Ok(algorithm) = algorithm.name.parse::<Algorithm>() else { continue };
             let retired = layout::all_retired(self.name(), Member::Revision, algorithm);
             let mut entries = self.registry().entries(retired, None);
             while let Some(entry) = entries.try_next().await? {

@@ -226,14 +226,14 @@ impl<'a> Uploads<'a> {
 
     /// Opens an upload at `offset`, with the hash of what it has.
     async fn resume(&self, id: &UploadId, offset: Option<u64>) -> Result<(Box<dyn Staged>, Hasher), Error> {
-        self.load(id).await?;
-        let mut staged = self.open(id).await?;
+        let opened = self.open(id).await;
+        // Read when nobody else can write it. Whose it is not, learns nothing of it.
+        let state = self.load(id).await?;
+        let mut staged = opened?;
         let size = staged.size();
         if offset.is_some_and(|offset| offset != size) {
             return Err(Error::OffsetMismatch { size });
         }
-        // Read again now that nobody else can write it.
-        let state = self.load(id).await?;
         let checkpoint = state.as_ref().and_then(|state| Some((state.offset, Hasher::restore(&state.hash)?)));
         let (from, hasher) = match checkpoint {
             Some((from, hasher)) if from <= size => (from, hasher),
@@ -276,7 +276,7 @@ impl<'a> Uploads<'a> {
         }
         let size = staged.size();
         self.publish(&mut *staged, digest, size).await?;
-        self.discard(id, staged).await?;
+        self.tidy(id, staged).await;
         self.0.record(EventAction::Push, |event| {
             event.digest = Some(*digest);
             event.size = Some(size);
@@ -299,8 +299,26 @@ impl<'a> Uploads<'a> {
         Err(Error::Contended)
     }
 
+    /// Drops what the blob was made of. The blob is there whatever becomes of this: what is left goes when the upload is old.
+    async fn tidy(&self, id: &UploadId, staged: Box<dyn Staged>) {
+        let tidied = if self.registry().storage().capabilities().exclusive_staging {
+            self.discard(id, staged).await
+        } else {
+            // Whoever holds the writer keeps nobody away, and all of its bytes lie below the upload.
+            drop(staged);
+            self.remove(id).await
+        };
+        if let Err(error) = tidied {
+            tracing::warn!(%error, repository = %self.name(), upload = %id, "a finished upload cannot be cleared away");
+        }
+    }
+
     async fn discard(&self, id: &UploadId, staged: Box<dyn Staged>) -> Result<(), Error> {
         staged.discard().await?;
+        self.remove(id).await
+    }
+
+    async fn remove(&self, id: &UploadId) -> Result<(), Error> {
         match self.registry().storage().delete_all(&layout::upload(self.name(), id)).await? {
             Deletion::Acked => Ok(()),
             Deletion::Unknown => Err(Error::DeleteUnknown),

@@ -81,6 +81,7 @@ impl Storage for Memory {
             exclusive_staging: true,
             stable_readers: true,
             prompt_deletes: true,
+            durable_reads: false,
         }
     }
 

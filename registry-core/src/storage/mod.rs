@@ -223,6 +223,8 @@ pub struct Capabilities {
     /// An open [`Object`] reads the content as of opening whatever happens to its key. Without it, a reader whose
     /// object was replaced or deleted may fail, or find the new content.
     pub stable_readers: bool,
+    /// What a read shows survives a power cut, so that there is nothing to [`confirm`](Storage::confirm) after it.
+    pub durable_reads: bool,
     /// A delete takes effect before it is answered or never, also one that is answered by [`Deletion::Unknown`] or
     /// whose future was dropped; at the latest when the process ends. Without it, a delete that was not answered may
     /// take effect at any time later, and hit what was written since.

@@ -151,6 +151,7 @@ impl Storage for Opendal {
         let mut capabilities = Capabilities::default();
         capabilities.presign = service.presign && service.presign_read && service.presign_stat;
         capabilities.shared = service.shared;
+        capabilities.durable_reads = true;
         capabilities
     }
 

@@ -78,7 +78,8 @@ impl Publishing<'_> {
     /// Where a copy cannot be held to make something new, it may replace what another published meanwhile: the same.
     async fn copy(&self, part: &Part, new: bool) -> ::opendal::Result<()> {
         let new = new && self.capability.copy_with_if_not_exists;
-        let options = CopyOptions { if_not_exists: new, ..CopyOptions::default() };
+        let size = Some(part.size);
+        let options = CopyOptions { if_not_exists: new, source_content_length_hint: size, ..CopyOptions::default() };
         self.operator.copy_options(&part.path, self.to, options).await.map(drop)
     }
 
