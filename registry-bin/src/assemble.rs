@@ -10,25 +10,16 @@ use registry_auth::{
     OrAnonymous, Policy, Reloadable,
 };
 use registry_core::storage::{Memory, Storage};
-#[cfg(feature = "s3")]
-use registry_core::{Algorithm, Digest, Random as _, SystemRandom};
 use registry_core::{Blocking, PullTimes, Registry, TokioBlocking};
 use registry_http::{Activity, RegistryService, RequestRate, Ui};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
-#[cfg(feature = "s3")]
-use registry_storage::{
-    Opendal,
-    opendal_crate::layers::CapabilityOverrideLayer,
-    opendal_crate::{Capability, Operator, services::S3},
-    over_http, over_http_unverified,
-};
 
 #[cfg(feature = "letsencrypt")]
 use crate::acme::Acme;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+use crate::buckets;
 use crate::certificates::{Certificates, CertificatesError};
 use crate::config::{AuthConfig, Config, Driver, Durability};
-#[cfg(feature = "s3")]
-use crate::config::{Encryption, S3Config};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::notifications::{self, NotificationsError};
@@ -100,17 +91,9 @@ pub enum AssembleError {
     #[error(transparent)]
     Stopped(#[from] registry_core::Stopped),
     /// The bucket cannot be used.
-    #[cfg(feature = "s3")]
-    #[error("cannot use the bucket")]
-    Bucket(#[from] registry_storage::opendal_crate::Error),
-    /// The service of the bucket cannot do what a registry needs.
-    #[cfg(feature = "s3")]
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
     #[error(transparent)]
-    Capability(#[from] registry_storage::MissingCapability),
-    /// The service of the bucket does not do what a registry needs.
-    #[cfg(feature = "s3")]
-    #[error(transparent)]
-    Probe(#[from] registry_storage::ProbeError),
+    Bucket(#[from] buckets::BucketError),
 }
 
 /// Opens the storage, claims it, and puts a registry over it. What is asked of it is counted, if there are numbers,
@@ -133,8 +116,8 @@ pub async fn registry(
             (Arc::new(folder.0.clone()), Some(folder))
         }
         Driver::InMemory => (Arc::new(Memory::new()), None),
-        #[cfg(feature = "s3")]
-        Driver::S3(s3) => (Arc::new(probed(bucket(s3)?, config.storage.read_only).await?), None),
+        #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+        Driver::Bucket(bucket) => (Arc::new(buckets::open_probed(bucket, config.storage.read_only).await?), None),
     };
     let storage = match metrics {
         Some(metrics) => metrics.count_storage(storage, &config.storage.driver)?,
@@ -189,56 +172,6 @@ pub(crate) async fn filesystem<T: Send + 'static>(
     let builder = Filesystem::builder(root).durability(mode);
     let blocking: &dyn Blocking = &TokioBlocking;
     blocking.run(move || Ok(claim(builder.open()?)?)).await?
-}
-
-/// Nothing is asked of the service yet.
-#[cfg(feature = "s3")]
-pub(crate) fn bucket(config: &S3Config) -> Result<Opendal, AssembleError> {
-    let bucket = Opendal::new(operator(config, config.endpoint.as_deref())?)?;
-    Ok(match &config.redirect_endpoint {
-        Some(endpoint) => bucket.presigning_with(operator(config, Some(endpoint))?),
-        None => bucket,
-    })
-}
-
-#[cfg(feature = "s3")]
-fn operator(config: &S3Config, endpoint: Option<&str>) -> Result<Operator, AssembleError> {
-    let mut service = S3::default().bucket(&config.bucket).region(&config.region).root(&config.root);
-    if let Some(endpoint) = endpoint {
-        service = service.endpoint(endpoint);
-    }
-    if !config.path_style {
-        service = service.enable_virtual_host_style();
-    }
-    if let Some(credentials) = &config.credentials {
-        service = service
-            .access_key_id(&credentials.access_key)
-            .secret_access_key(&credentials.secret_key)
-            .session_token(credentials.session_token.as_deref().unwrap_or_default())
-            .disable_config_load();
-    }
-    match &config.encryption {
-        Some(Encryption::Key(key)) => service = service.server_side_encryption_with_customer_managed_kms_key(key),
-        Some(Encryption::Bucket) => service = service.server_side_encryption_with_s3_key(),
-        None => {}
-    }
-    let operator = match &config.storage_class {
-        // A copy would get the default class: opendal does not name another with it, but does with an object of parts.
-        Some(class) => Operator::new(service.default_storage_class(class))?
-            .layer(CapabilityOverrideLayer::new(|kept| Capability { copy: false, ..kept })),
-        None => Operator::new(service)?,
-    };
-    Ok(if config.verify { over_http(operator)? } else { over_http_unverified(operator)? })
-}
-
-/// Tries out the bucket, so that one that loses content is noticed before there is any.
-#[cfg(feature = "s3")]
-async fn probed(bucket: Opendal, read_only: bool) -> Result<Opendal, AssembleError> {
-    if !read_only {
-        let name = Digest::of(Algorithm::Sha256, &SystemRandom.bytes());
-        bucket.probe(&name.hex()).await?;
-    }
-    Ok(bucket)
 }
 
 /// Who gets in.
@@ -391,7 +324,7 @@ pub fn storage_place(driver: &Driver) -> String {
             std::path::absolute(root).unwrap_or_else(|_| root.clone()).display().to_string()
         }
         Driver::InMemory => driver.to_string(),
-        #[cfg(feature = "s3")]
-        Driver::S3(_) => driver.to_string(),
+        #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+        Driver::Bucket(_) => driver.to_string(),
     }
 }

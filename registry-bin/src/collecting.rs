@@ -8,6 +8,8 @@ use registry_core::storage::Storage;
 use registry_storage::filesystem::{CollectingLock, LockError, ServingLock};
 
 use crate::assemble::{self, AssembleError};
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+use crate::buckets;
 use crate::config::{Config, Driver};
 
 /// A registry that is opened to be maintained, beside a server or without one.
@@ -93,8 +95,8 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
             (Arc::new(folder), others)
         }
         Driver::InMemory => return Err(OpenError::InMemory),
-        #[cfg(feature = "s3")]
-        Driver::S3(config) => (Arc::new(assemble::bucket(config)?), Others::Anybody),
+        #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+        Driver::Bucket(bucket) => (Arc::new(buckets::open(bucket).map_err(AssembleError::from)?), Others::Anybody),
     };
     let registry = over(Arc::clone(&storage), config);
     Ok(Opened { registry, storage, others })
@@ -113,8 +115,8 @@ pub async fn beside(config: &Config) -> Result<Registry, OpenError> {
             Arc::new(assemble::filesystem(root, *durability, Ok).await?)
         }
         Driver::InMemory => return Err(OpenError::InMemory),
-        #[cfg(feature = "s3")]
-        Driver::S3(config) => Arc::new(assemble::bucket(config)?),
+        #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+        Driver::Bucket(bucket) => Arc::new(buckets::open(bucket).map_err(AssembleError::from)?),
     };
     Ok(over(storage, config))
 }

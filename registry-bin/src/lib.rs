@@ -10,6 +10,9 @@ pub mod access_log;
 pub mod acme;
 #[doc(hidden)]
 pub mod assemble;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+#[doc(hidden)]
+pub mod buckets;
 #[doc(hidden)]
 pub mod causes;
 #[doc(hidden)]

@@ -9,9 +9,11 @@ use proptest::prelude::*;
 use registry_core::Registry;
 use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
+use registry_storage::Opendal;
+#[cfg(feature = "s3")]
+use registry_storage::ProbeError;
 use registry_storage::opendal_crate::layers::CapabilityOverrideLayer;
 use registry_storage::opendal_crate::{Capability, Operator, services};
-use registry_storage::{Opendal, ProbeError};
 
 fn memory() -> (Operator, Opendal) {
     let operator = Operator::new(services::Memory::default()).unwrap();
@@ -288,5 +290,85 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let registry = Registry::builder(Arc::new(memory().1)).build();
         runtime.block_on(check(&registry, &program)).map_err(TestCaseError::fail)?;
+    }
+}
+
+/// Says aloud that nothing was tried over a service, and what would.
+#[cfg(any(feature = "azblob", feature = "gcs"))]
+fn skipped(variable: &str, step: &str) {
+    use std::io::Write as _;
+
+    let skipped = format!("SKIPPED: {variable} names no server, so nothing was tried over it; {step} starts one");
+    #[expect(clippy::explicit_write, reason = "what the macros print is kept back when the test passes")]
+    writeln!(std::io::stderr(), "{skipped}").unwrap();
+}
+
+#[cfg(feature = "azblob")]
+mod azure {
+    use registry_storage::over_http;
+
+    use super::*;
+
+    /// Names an emulator of Azure Blob Storage with a container `registry`, and its account.
+    const ENDPOINT: &str = "REGISTRY_TEST_AZURE_ENDPOINT";
+    /// The account of emulators, which all of them have.
+    const ACCOUNT: &str = "devstoreaccount1";
+    const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+    fn container(root: &str) -> Option<Operator> {
+        let Ok(endpoint) = std::env::var(ENDPOINT) else {
+            skipped(ENDPOINT, ".ci/clouds");
+            return None;
+        };
+        let service = services::Azblob::default().root(root).container("registry").endpoint(&endpoint);
+        let service = service.account_name(ACCOUNT).account_key(KEY);
+        Some(over_http(Operator::new(service).unwrap()).unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn azure_keeps_the_contract() {
+        let Some(operator) = container("/contract/") else { return };
+        contract::run_all(Arc::new(Opendal::new(operator).unwrap())).await;
+        eprintln!("the contract was tried over Azure");
+    }
+
+    #[tokio::test]
+    async fn a_container_does_as_it_should() {
+        let Some(operator) = container("/probed/") else { return };
+        Opendal::new(operator).unwrap().probe("one").await.unwrap();
+    }
+}
+
+#[cfg(feature = "gcs")]
+mod gcs {
+    use registry_storage::over_http;
+
+    use super::*;
+
+    /// Names a server that speaks the protocol of Google Cloud Storage, with a bucket `registry`, and asks for no login.
+    const ENDPOINT: &str = "REGISTRY_TEST_GCS_ENDPOINT";
+
+    fn bucket(root: &str) -> Option<Operator> {
+        let Ok(endpoint) = std::env::var(ENDPOINT) else {
+            skipped(ENDPOINT, ".ci/clouds");
+            return None;
+        };
+        let service = services::Gcs::default().root(root).bucket("registry").endpoint(&endpoint);
+        let operator = over_http(Operator::new(service.skip_signature()).unwrap()).unwrap();
+        // Without a key there is nothing to sign with.
+        Some(with(operator, |capability| capability.presign = false))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn gcs_keeps_the_contract() {
+        let Some(operator) = bucket("/contract/") else { return };
+        contract::run_all(Arc::new(Opendal::new(operator).unwrap())).await;
+        eprintln!("the contract was tried over Google Cloud Storage");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_does_as_it_should() {
+        let Some(operator) = bucket("/probed/") else { return };
+        Opendal::new(operator).unwrap().probe("one").await.unwrap();
     }
 }

@@ -5,10 +5,16 @@
 
 mod access;
 mod auth;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod bucket;
 mod collection;
 mod debug;
 pub mod duration;
 pub mod environment;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod headers;
 mod health;
 mod http;
@@ -39,8 +45,14 @@ use registry_auth::Policy;
 use registry_core::{TagRules, Validation};
 
 pub use self::auth::AuthConfig;
+#[cfg(feature = "azure")]
+pub use self::azure::AzureConfig;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub use self::bucket::BucketConfig;
 pub use self::collection::GarbageCollection;
 pub use self::debug::DebugConfig;
+#[cfg(feature = "gcs")]
+pub use self::gcs::GcsConfig;
 pub use self::health::{CheckConfig, CheckTarget};
 pub use self::http::{HttpConfig, Listen};
 pub use self::limits::{Limit, LimitsConfig};

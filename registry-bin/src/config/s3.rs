@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bucket::{required, verify};
 use super::section::Section;
 
 /// A bucket of an S3 service.
@@ -89,9 +90,9 @@ const WITHOUT_EFFECT: [(&str, &str); 12] = [
 ];
 
 /// Reads the section. Without a bucket and a region there is no configuration, and the reason stands in the report.
-pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
-    let bucket = required(section, "bucket");
-    let region = required(section, "region");
+pub(super) fn read(mut section: Section<'_>) -> Option<S3Config> {
+    let bucket = required(&mut section, "bucket");
+    let region = required(&mut section, "region");
     let secure = section.boolean("secure").unwrap_or(true);
     let endpoint = section.text("regionendpoint").map(|endpoint| with_scheme(endpoint, secure));
     let redirect_endpoint = section.text("redirectendpoint").map(|endpoint| with_scheme(endpoint, secure));
@@ -100,17 +101,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
     }
     let root = section.text("rootdirectory").unwrap_or_default();
     let path_style = section.boolean("forcepathstyle").unwrap_or(endpoint.is_some());
-    let credentials = credentials(section);
-    let (encryption, storage_class) = (encryption(section), storage_class(section));
-    let verify = !section.boolean("skipverify").unwrap_or(false);
-    if !verify {
-        section.warn("skipverify", "anybody between this server and the bucket can read and change what goes by");
-    }
+    let credentials = credentials(&mut section);
+    let (encryption, storage_class) = (encryption(&mut section), storage_class(&mut section));
+    let verify = verify(&mut section);
     section.without_effect(&WITHOUT_EFFECT);
-    for key in section.keys() {
-        section.take(&key);
-        section.warn(&key, "unknown, and ignored");
-    }
+    section.finish();
     let (bucket, region) = (bucket?, region?);
     Some(S3Config {
         bucket,
@@ -124,15 +119,6 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<S3Config> {
         storage_class,
         verify,
     })
-}
-
-fn required(section: &mut Section<'_>, key: &str) -> Option<String> {
-    let is_set = section.says(key);
-    let text = section.text(key);
-    if text.is_none() && !is_set {
-        section.refuse(key, "missing");
-    }
-    text
 }
 
 fn with_scheme(endpoint: String, secure: bool) -> String {

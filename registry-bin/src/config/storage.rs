@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "azure")]
+use super::azure;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+use super::bucket::BucketConfig;
 use super::collection::{self, GarbageCollection};
+#[cfg(feature = "gcs")]
+use super::gcs;
 use super::retention::{self, RetentionConfig};
 #[cfg(feature = "s3")]
-use super::s3::{self, S3Config};
+use super::s3;
 use super::section::Section;
 
 /// Where the bytes lie, and what may be done to them.
@@ -42,8 +48,8 @@ pub enum Driver {
     /// In the memory of this process.
     InMemory,
     /// In a bucket.
-    #[cfg(feature = "s3")]
-    S3(Box<S3Config>),
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    Bucket(Box<BucketConfig>),
 }
 
 impl Driver {
@@ -53,8 +59,8 @@ impl Driver {
         match self {
             Self::Filesystem { .. } => "filesystem",
             Self::InMemory => "inmemory",
-            #[cfg(feature = "s3")]
-            Self::S3(_) => "s3",
+            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            Self::Bucket(bucket) => bucket.name(),
         }
     }
 }
@@ -176,7 +182,7 @@ fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaul
     match names.as_slice() {
         [] if defaults.filesystem => Some(filesystem(storage, defaults)),
         [] => {
-            root.refuse("storage", "names no driver; this server has filesystem and inmemory".to_owned() + S3_TOO);
+            root.refuse("storage", format!("names no driver; this server has {}", drivers()));
             None
         }
         [name] => match name.as_str() {
@@ -186,10 +192,16 @@ fn driver(root: &Section<'_>, storage: &mut Section<'_>, defaults: StorageDefaul
                 Some(Driver::InMemory)
             }
             #[cfg(feature = "s3")]
-            "s3" | "s3aws" => s3::read(&mut storage.section(name)).map(|config| Driver::S3(Box::new(config))),
+            "s3" | "s3aws" => s3::read(storage.section(name)).map(|s3| Driver::Bucket(Box::new(BucketConfig::S3(s3)))),
+            #[cfg(feature = "gcs")]
+            "gcs" => gcs::read(storage.section(name)).map(|gcs| Driver::Bucket(Box::new(BucketConfig::Gcs(gcs)))),
+            #[cfg(feature = "azure")]
+            "azure" => {
+                azure::read(storage.section(name)).map(|azure| Driver::Bucket(Box::new(BucketConfig::Azure(azure))))
+            }
             _ => {
                 storage.take(name);
-                let has = format!("not a driver that this server has: filesystem, inmemory{S3_TOO}");
+                let has = format!("not a driver that this server has: {}", drivers());
                 storage.refuse(name, instead_of(name).map_or(has.clone(), |instead| format!("{has}; {instead}")));
                 None
             }
@@ -209,12 +221,18 @@ fn instead_of(driver: &str) -> Option<&'static str> {
     match driver {
         "s3" | "s3aws" => Some("build it with the feature s3"),
         "swift" | "oss" => Some("Distribution 3 has none either; both services speak the protocol of s3"),
-        "gcs" | "azure" => Some("copy the content to a filesystem or to s3"),
+        "gcs" => Some("build it with the feature gcs"),
+        "azure" => Some("build it with the feature azure"),
         _ => None,
     }
 }
 
-const S3_TOO: &str = if cfg!(feature = "s3") { ", s3" } else { "" };
+/// The drivers that are built in.
+fn drivers() -> String {
+    let buckets = [("s3", cfg!(feature = "s3")), ("gcs", cfg!(feature = "gcs")), ("azure", cfg!(feature = "azure"))];
+    let buckets = buckets.into_iter().filter(|(_, is_built)| *is_built).map(|(name, _)| name);
+    ["filesystem", "inmemory"].into_iter().chain(buckets).collect::<Vec<_>>().join(", ")
+}
 
 fn filesystem(storage: &mut Section<'_>, defaults: StorageDefaults) -> Driver {
     let mut section = storage.section("filesystem");

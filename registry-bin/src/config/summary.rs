@@ -157,14 +157,8 @@ impl fmt::Display for Driver {
                 write!(f, "filesystem, {}, durability {}", root.display(), durability.as_str())
             }
             Self::InMemory => f.write_str("inmemory, gone when the server ends"),
-            #[cfg(feature = "s3")]
-            Self::S3(config) => {
-                write!(f, "s3, bucket {}, region {}", config.bucket, config.region)?;
-                match &config.endpoint {
-                    Some(endpoint) => write!(f, ", at {endpoint}"),
-                    None => Ok(()),
-                }
-            }
+            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            Self::Bucket(bucket) => write!(f, "{bucket}"),
         }
     }
 }

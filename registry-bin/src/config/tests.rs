@@ -238,8 +238,6 @@ fn no_door_is_opened_by_what_is_not_built() {
         ("http: {tls: {certificate: /c}}", "http.tls.key: missing"),
         ("proxy: {remoteurl: x}", "proxy: "),
         ("middleware: {registry: [{name: x}]}", "middleware: "),
-        ("storage: {gcs: {bucket: x}}", "storage.gcs: not a driver that this server has"),
-        ("storage: azure", "storage.azure: not a driver that this server has"),
         ("storage: {inmemory: , filesystem: }", "storage: names more than one driver: filesystem, inmemory"),
         ("storage: {delete: {enabled: true}}", "storage: names no driver"),
         ("storage:", "storage: names no driver"),
@@ -266,9 +264,29 @@ fn a_bucket_is_refused_where_it_is_not_built_in() {
     );
 }
 
+#[test]
+fn other_buckets_are_refused_where_they_are_not_built_in() {
+    for (name, is_built) in [("gcs", cfg!(feature = "gcs")), ("azure", cfg!(feature = "azure"))] {
+        let told = refused(&format!("storage: {{{name}: {{}}}}"));
+        let expected = format!("storage.{name}: not a driver that this server has: filesystem, inmemory");
+        assert_eq!(told[0].starts_with(&expected), !is_built, "{told:?}");
+    }
+}
+
 #[cfg(feature = "s3")]
 mod bucket {
     use super::*;
+
+    fn s3(config: &Config) -> &S3Config {
+        match &config.storage.driver {
+            Driver::Bucket(bucket) => match &**bucket {
+                BucketConfig::S3(s3) => s3,
+                #[cfg(any(feature = "gcs", feature = "azure"))]
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn is_read() {
@@ -276,7 +294,7 @@ mod bucket {
                         redirectendpoint: 'cdn.example', \
                         accesskey: a, secretkey: 007, rootdirectory: /x, chunksize: 1}}";
         let Parsed { config, warnings, .. } = good(document);
-        let Driver::S3(s3) = &config.storage.driver else { panic!("{:?}", config.storage.driver) };
+        let s3 = s3(&config);
         assert_eq!((s3.bucket.as_str(), s3.region.as_str(), s3.root.as_str()), ("b", "r", "/x"));
         assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
         assert_eq!(s3.redirect_endpoint.as_deref(), Some("http://cdn.example"));
@@ -290,8 +308,7 @@ mod bucket {
     fn encrypts_and_stores_as_it_is_told() {
         let read = |rest: &str| {
             let Parsed { config, warnings, .. } = good(&format!("storage: {{s3: {{bucket: b, region: r{rest}}}}}"));
-            let Driver::S3(s3) = config.storage.driver else { panic!("{:?}", config.storage.driver) };
-            (s3, warnings)
+            (s3(&config).clone(), warnings)
         };
         let (plain, _) = read("");
         assert_eq!((&plain.encryption, &plain.storage_class, plain.verify), (&None, &None, true));
@@ -319,6 +336,65 @@ mod bucket {
             ]
         );
     }
+}
+
+#[cfg(feature = "gcs")]
+#[test]
+fn a_bucket_of_google_is_read() {
+    let document = "storage: {gcs: {bucket: b, keyfile: /k.json, rootdirectory: /x, chunksize: 1, colour: red}}";
+    let Parsed { config, warnings, .. } = good(document);
+    let expected = GcsConfig { bucket: "b".into(), root: "/x".into(), key_file: Some("/k.json".into()) };
+    assert_eq!(config.storage.driver, Driver::Bucket(Box::new(BucketConfig::Gcs(expected))));
+    assert_eq!(
+        warnings,
+        [
+            "storage.gcs.chunksize: has no effect: parts have a size of their own",
+            "storage.gcs.colour: unknown, and ignored",
+        ]
+    );
+    assert_eq!(
+        refused("storage: {gcs: {credentials: {type: service_account, private_key: hush}}}"),
+        [
+            "storage.gcs.bucket: missing",
+            "storage.gcs.credentials: not here: put them into a file, and name it by keyfile"
+        ]
+    );
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn a_container_of_azure_is_read() {
+    let read = |rest: &str| {
+        let document = format!("storage: {{azure: {{accountname: a, container: c, {rest}}}}}");
+        let Parsed { config, warnings, .. } = good(&document);
+        match config.storage.driver {
+            Driver::Bucket(bucket) => match *bucket {
+                BucketConfig::Azure(azure) => (azure, warnings),
+                #[cfg(any(feature = "s3", feature = "gcs"))]
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let (azure, warnings) = read("accountkey: hush, rootdirectory: x, max_retries: 5");
+    assert_eq!((azure.endpoint.as_str(), azure.key.as_deref()), ("https://a.blob.core.windows.net", Some("hush")));
+    assert!(azure.verify && azure.root == "x" && !format!("{azure:?}").contains("hush"));
+    assert_eq!(warnings, ["storage.azure.max_retries: has no effect: requests are tried again as each of them allows"]);
+    let (azure, _) = read("realm: core.chinacloudapi.cn, credentials: {type: default_credentials}");
+    assert_eq!((azure.endpoint.as_str(), azure.key), ("https://a.blob.core.chinacloudapi.cn", None));
+    let (azure, _) = read("accountkey: k, serviceurl: 'http://127.0.0.1:10000/a'");
+    assert_eq!(azure.endpoint, "http://127.0.0.1:10000/a");
+    assert_eq!(
+        refused("storage: {azure: {connectionstring: hush, credentials: {type: client_secret, secret: hush}}}"),
+        [
+            "storage.azure.accountname: missing",
+            "storage.azure.container: missing",
+            "storage.azure.credentials.type: client_secret: put AZURE_TENANT_ID, AZURE_CLIENT_ID and \
+             AZURE_CLIENT_SECRET into the environment, and take default_credentials",
+            "storage.azure.connectionstring: not here: name accountname, accountkey and, if it is another, serviceurl",
+        ]
+    );
+    assert_eq!(refused("storage: {azure: {accountname: a, container: c}}").len(), 1);
 }
 
 #[test]

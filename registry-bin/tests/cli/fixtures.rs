@@ -43,9 +43,11 @@ fn each_is_told_of_as_it_says_itself() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         let shown = path.display();
         let mut refused: BTreeSet<_> = marked(&text, "refused").into_iter().collect();
-        for (setting, is_built) in
-            [("storage.s3", cfg!(feature = "s3")), ("http.tls.letsencrypt", cfg!(feature = "letsencrypt"))]
-        {
+        for (setting, is_built) in [
+            ("storage.s3", cfg!(feature = "s3")),
+            ("storage.azure", cfg!(feature = "azure")),
+            ("http.tls.letsencrypt", cfg!(feature = "letsencrypt")),
+        ] {
             if is_built {
                 refused.remove(setting);
             }

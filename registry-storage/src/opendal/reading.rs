@@ -82,7 +82,9 @@ struct Seen {
 
 impl Seen {
     fn is(&self, found: &::opendal::Metadata) -> bool {
-        let same_tag = self.etag.as_deref().zip(found.etag()).is_none_or(|(seen, found)| seen == found);
+        // Google tells the tag of what it describes without the quotes that the tag of an answer has.
+        let bare = |tag: &str| tag.trim_matches('"').to_owned();
+        let same_tag = self.etag.as_deref().zip(found.etag()).is_none_or(|(seen, found)| bare(seen) == bare(found));
         same_tag && self.size == found.content_length()
     }
 }

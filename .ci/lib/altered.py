@@ -1,6 +1,9 @@
-"""A service of objects that overwrites what it is told only to create: what it is asked goes to another, without conditions.
+"""A service of objects that is another one, but for what is altered on the way to it.
 
-unconditional.py HOST:PORT         prints the address that it listens on
+altered.py HOST:PORT WAY [PORT]    prints the address that it listens on
+
+    unconditional    requests come without conditions: what is told only to create overwrites
+    batches          each request in a batch ends in an empty line, without which Go's parser does not take it
 """
 
 import http.client
@@ -14,7 +17,12 @@ class Forwarding(BaseHTTPRequestHandler):
     def forward(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         # The name of the host is signed, so it stays.
-        headers = {name: value for name, value in self.headers.items() if not name.lower().startswith("if-")}
+        headers = dict(self.headers.items())
+        if sys.argv[2] == "unconditional":
+            headers = {name: value for name, value in headers.items() if not name.lower().startswith("if-")}
+        elif self.path.startswith("/batch/"):
+            body = body.replace(b" HTTP/1.1\r\n\r\n--", b" HTTP/1.1\r\n\r\n\r\n--")
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         connection = http.client.HTTPConnection(sys.argv[1], timeout=60)
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
@@ -35,7 +43,7 @@ class Forwarding(BaseHTTPRequestHandler):
 
 
 def main():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Forwarding)
+    server = ThreadingHTTPServer(("127.0.0.1", int((sys.argv[3:] or ["0"])[0])), Forwarding)
     print(f"127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 
