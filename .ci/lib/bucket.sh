@@ -59,7 +59,7 @@ bucket_registry() {
     ADDR=127.0.0.1:$(free_port)
     cat >"$WORK/$1.yml" <<CONFIG
 version: 0.1
-log: {level: warn, accesslog: {disabled: true}}
+log: {level: ${LOG_LEVEL:-warn}, accesslog: {disabled: true}}
 http: {addr: "$ADDR"}
 storage: {s3: {$(bucket_settings "${5:-$ENDPOINT}"), rootdirectory: /$2}, delete: {enabled: true}${3:+, $3}}
 ${4:-}

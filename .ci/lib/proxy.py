@@ -8,7 +8,7 @@ proxy.py HOST:PORT...              prints the address that it listens on; of sev
         failed       500 InternalError, and nothing was done
         lost         it was done, and the connection is reset instead of an answer
         cut          of an answer with content a part comes, and the connection is reset
-        silent       nothing was done, and no answer comes for 20 seconds
+        silent       nothing was done, and no answer comes for 30 seconds; a tenth as often as the others
         crawling     the answer comes, its first 10 bytes one each 0.2 seconds
         late         of a delete: the connection is reset at once, and it is done 3 seconds later
 
@@ -118,7 +118,9 @@ def fault_for(kind):
     kinds = [fault for fault in FAULTS["kinds"] if fault != "late" or kind.startswith("DeleteObject")]
     if not kinds:
         return None
-    fault = draw.choice(kinds)
+    fault = draw.choices(kinds, [1 if kind == "silent" else 10 for kind in kinds])[0]
+    if "late" in kinds and draw.random() < 0.3:
+        fault = "late"
     INJECTED[fault] += 1
     return fault
 
@@ -169,7 +171,7 @@ class Connection:
             await self.hundred(headers)
             await pass_on(self.reader, Nowhere(), headers)
             if fault == "silent":
-                await asyncio.sleep(20)
+                await asyncio.sleep(30)
                 return False
             refusal = ("503 Slow Down", "SlowDown") if fault == "refused" else ("500 Internal Server Error", "InternalError")
             self.writer.write(answer(*refusal))

@@ -10,7 +10,7 @@ use registry_storage::opendal_crate::services::Gcs;
 use registry_storage::opendal_crate::{Capability, layers::CapabilityOverrideLayer, services::S3};
 #[cfg(any(feature = "s3", feature = "azure"))]
 use registry_storage::over_http_unverified;
-use registry_storage::{MissingCapability, Opendal, ProbeError, opendal_crate, over_http};
+use registry_storage::{MissingCapability, Opendal, ProbeError, Retries, opendal_crate, over_http};
 
 #[cfg(feature = "azure")]
 use crate::config::AzureConfig;
@@ -40,20 +40,21 @@ pub enum BucketError {
 /// # Errors
 /// If the description makes no sense to the service's client.
 pub fn open(bucket: &BucketConfig) -> Result<Opendal, BucketError> {
-    match bucket {
+    let bucket = match bucket {
         #[cfg(feature = "s3")]
         BucketConfig::S3(config) => {
             let bucket = Opendal::new(s3(config, config.endpoint.as_deref())?)?;
-            Ok(match &config.redirect_endpoint {
+            match &config.redirect_endpoint {
                 Some(endpoint) => bucket.presigning_with(s3(config, Some(endpoint))?),
                 None => bucket,
-            })
+            }
         }
         #[cfg(feature = "gcs")]
-        BucketConfig::Gcs(config) => Ok(Opendal::new(gcs(config)?)?),
+        BucketConfig::Gcs(config) => Opendal::new(gcs(config)?)?,
         #[cfg(feature = "azure")]
-        BucketConfig::Azure(config) => Ok(Opendal::new(azure(config)?)?),
-    }
+        BucketConfig::Azure(config) => Opendal::new(azure(config)?)?,
+    };
+    Ok(bucket.retrying(Retries::default()))
 }
 
 /// Opens a bucket and tries it out, so that one that loses content is noticed before there is any. One that is only read

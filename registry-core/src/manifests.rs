@@ -256,8 +256,9 @@ impl<'a> Manifests<'a> {
 
     /// The caller holds the tags of the repository.
     async fn remove(&self, digest: &Digest) -> Result<(), Error> {
-        let unknown = || Error::ManifestUnknown { reference: Reference::Digest(*digest) };
-        let target = self.registry().member(self.name(), Member::Revision, digest).await?.ok_or_else(unknown)?;
+        let Some(target) = self.registry().member(self.name(), Member::Revision, digest).await? else {
+            return self.remove_rest(digest).await;
+        };
         protection::check(self.0, Member::Revision, digest).await?;
         let subject = self.subject(&target).await?;
 
@@ -267,10 +268,24 @@ impl<'a> Manifests<'a> {
             self.0.referrers().remove(&subject, digest).await?;
         }
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
+        self.tell_deleted(tags);
+        Ok(())
+    }
+
+    /// Ends a delete that was cut off: takes away the tags that still point to a manifest which is gone.
+    async fn remove_rest(&self, digest: &Digest) -> Result<(), Error> {
+        let tags = self.0.tags().delete_those_of(digest).await?;
+        if tags.is_empty() {
+            return Err(Error::ManifestUnknown { reference: Reference::Digest(*digest) });
+        }
+        self.tell_deleted(tags);
+        Ok(())
+    }
+
+    fn tell_deleted(self, tags: Vec<Tag>) {
         for tag in tags {
             self.0.record(EventAction::Delete, |event| event.tag = Some(tag));
         }
-        Ok(())
     }
 
     /// Looks into a manifest. A large one takes time and many times its bytes in memory, so that happens off the async

@@ -14,6 +14,6 @@ mod opendal;
 pub use ::opendal as opendal_crate;
 
 #[cfg(feature = "opendal")]
-pub use self::opendal::{MissingCapability, Opendal, ProbeError};
+pub use self::opendal::{MissingCapability, Opendal, ProbeError, Retries};
 #[cfg(feature = "http")]
 pub use self::opendal::{over_http, over_http_unverified};

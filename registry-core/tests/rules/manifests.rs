@@ -316,6 +316,23 @@ async fn a_delete_in_the_middle_of_a_push_does_not_undo_it() {
 }
 
 #[tokio::test]
+async fn a_delete_that_was_cut_off_ends_when_it_is_asked_for_again() {
+    let world = World::new();
+    let repository = world.at("a");
+    let digest = push_image(&repository, "1").await;
+    put(&repository, "2", &image(&[])).await.unwrap();
+    // The link of the manifest goes, and then no list shows which tags go with it.
+    world.storage.fail_next(OperationKind::List, Fault::Before);
+    assert!(matches!(repository.manifests().delete(&digest.into()).await, Err(Error::Storage(_))));
+    let current = layout::tag_current(repository.name(), &"2".parse().unwrap());
+    assert!(world.storage.stat(&current).await.unwrap().is_some());
+    repository.manifests().delete(&digest.into()).await.unwrap();
+    assert!(world.storage.stat(&current).await.unwrap().is_none());
+    let again = repository.manifests().delete(&digest.into()).await;
+    assert!(matches!(again, Err(Error::ManifestUnknown { .. })), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_push_in_the_middle_of_a_delete_is_not_undone() {
     let world = World::new();
     let repository = world.at("a");

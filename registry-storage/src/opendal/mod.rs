@@ -9,6 +9,7 @@ mod parts;
 mod probe;
 mod publishing;
 mod reading;
+mod retries;
 mod staging;
 
 use std::time::{Duration, SystemTime};
@@ -26,6 +27,7 @@ pub use error::MissingCapability;
 #[cfg(feature = "http")]
 pub use http::{over_http, over_http_unverified};
 pub use probe::ProbeError;
+pub use retries::Retries;
 
 /// Any opendal service as a storage: Amazon S3, Google Cloud Storage, Azure Blob Storage and others.
 ///
@@ -45,9 +47,10 @@ pub use probe::ProbeError;
 /// with whole writes; on a directory a [`filesystem`](crate::filesystem) storage is the one to take.
 ///
 /// # Retries
-/// Publishing staged bytes looks three times at most whether the object is there; nothing else is tried again. A
-/// retry layer in the operator is at odds with two promises of a storage: it repeats deletes, of which a late one
-/// hits what was written since, and when the answer to a create-only write is lost, it reports that another won.
+/// Publishing staged bytes looks three times at most whether the object is there; nothing else is tried again, unless
+/// [`retrying`](Self::retrying) says so. A retry layer in the operator is at odds with two promises of a storage: it repeats
+/// deletes, of which a late one hits what was written since, and when the answer to a create-only write is lost, it reports that
+/// another won.
 ///
 /// # Staged bytes
 /// They lie below `KEY.parts/`, in objects named after their offset, each of which is created and never replaced; so
@@ -63,7 +66,10 @@ pub use probe::ProbeError;
 #[derive(Debug, Clone)]
 pub struct Opendal {
     operator: Operator,
+    /// The same one for content on its way in.
+    writing: Operator,
     presigning: Option<Operator>,
+    retries: Retries,
 }
 
 impl Opendal {
@@ -75,7 +81,7 @@ impl Opendal {
         let info = operator.info();
         let missing = missing(&info.capability());
         if missing.is_empty() {
-            Ok(Self { operator, presigning: None })
+            Ok(Self { writing: operator.clone(), operator, presigning: None, retries: Retries::none() })
         } else {
             Err(MissingCapability::new(info.scheme(), missing))
         }
@@ -86,6 +92,14 @@ impl Opendal {
     #[must_use]
     pub fn presigning_with(mut self, operator: Operator) -> Self {
         self.presigning = Some(operator);
+        self
+    }
+
+    /// Asks again for what the service failed to do.
+    #[must_use]
+    pub fn retrying(mut self, retries: Retries) -> Self {
+        self.writing = retries.for_writers(&self.operator);
+        self.retries = retries;
         self
     }
 
@@ -156,7 +170,8 @@ impl Storage for Opendal {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        Ok(stat(&self.operator, key).await?.as_ref().map(metadata))
+        let found = self.retries.ask(key, || stat(&self.operator, key)).await?;
+        Ok(found.as_ref().map(metadata))
     }
 
     /// What an object store shows is durable.
@@ -165,19 +180,23 @@ impl Storage for Opendal {
     }
 
     async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
-        reading::read_small(&self.operator, key, limit_bytes).await
+        self.retries.ask(key, || reading::read_small(&self.operator, key, limit_bytes)).await
     }
 
     async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
-        let found = stat(&self.operator, key).await?;
-        Ok(found.map(|found| reading::object(&self.operator, key, &found)))
+        let found = self.retries.ask(key, || stat(&self.operator, key)).await?;
+        Ok(found.map(|found| reading::object(&self.operator, key, &found, &self.retries)))
     }
 
     async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {
         match options.precondition {
             Precondition::None => {
-                let written = self.operator.write(path(key)?, content).await;
-                written.map(drop).map_err(|error| error::of(key, error))
+                let path = path(key)?;
+                let write = || async {
+                    let written = self.operator.write(path, content.clone()).await;
+                    written.map(drop).map_err(|error| error::of(key, error))
+                };
+                self.retries.ask(key, write).await
             }
             Precondition::Absent => self.create(key, content).await,
             _ => Err(Error::Unsupported { capability: "write under this precondition" }),
@@ -208,19 +227,20 @@ impl Storage for Opendal {
     }
 
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
-        copying::copy(&self.operator, from, to).await
+        self.retries.repeat(|| copying::copy(&self.operator, from, to)).await
     }
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
-        listing::list(&self.operator, prefix, after, limit).await
+        self.retries.repeat(|| listing::list(&self.operator, prefix, after, limit)).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
-        staging::stage(&self.operator, key, mode).await
+        self.retries.ask(key, || staging::stage(&self.operator, &self.writing, key, mode)).await
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
-        Ok(parts::find(&self.operator, key).await?.as_deref().map(parts::size))
+        let found = self.retries.ask(key, || parts::find(&self.operator, key)).await?;
+        Ok(found.as_deref().map(parts::size))
     }
 
     async fn create_directory(&self, _: &Key) -> Result<(), Error> {

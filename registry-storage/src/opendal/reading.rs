@@ -1,5 +1,7 @@
 //! Objects on their way out.
 
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ::opendal::options::ReaderOptions;
@@ -11,6 +13,7 @@ use registry_core::Span;
 use registry_core::storage::{Error, Key, Object, ReadRange};
 
 use super::parts::Part;
+use super::retries::Retries;
 use super::{error, metadata, path};
 
 /// Reads a small object with one request, which ends as soon as there are too many bytes.
@@ -53,9 +56,9 @@ async fn begin(frames: &mut BufferStream) -> ::opendal::Result<Option<::opendal:
 }
 
 /// The object that was found. Its readers fail when they find another, as far as the service tells them apart.
-pub(super) fn object(operator: &Operator, key: &Key, found: &::opendal::Metadata) -> Object {
+pub(super) fn object(operator: &Operator, key: &Key, found: &::opendal::Metadata, retries: &Retries) -> Object {
     let seen = Seen { size: found.content_length(), etag: found.etag().map(str::to_owned) };
-    let remote = Remote { operator: operator.clone(), key: key.clone(), seen };
+    let remote = Remote { operator: operator.clone(), key: key.clone(), seen, retries: retries.clone() };
     Object::from_reader(Arc::new(remote), metadata(found))
 }
 
@@ -64,12 +67,23 @@ struct Remote {
     operator: Operator,
     key: Key,
     seen: Seen,
+    retries: Retries,
 }
 
 #[async_trait]
 impl ReadRange for Remote {
     async fn read(&self, span: Span) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
-        frames(&self.operator, &self.key, path(&self.key)?, self.seen.clone(), span).await
+        let (operator, key, seen) = (self.operator.clone(), self.key.clone(), self.seen.clone());
+        let open = move |offset| {
+            let (operator, key, seen) = (operator.clone(), key.clone(), seen.clone());
+            async move { frames(&operator, &key, path(&key)?, seen, span.offset() + offset..span.end()).await }
+        };
+        // A first failure is told before there is a status.
+        let mut frames = self.retries.clone().stream(self.key.clone(), span.length(), open).peekable();
+        match Pin::new(&mut frames).next_if(Result::is_err).await {
+            Some(Err(failed)) => Err(failed),
+            _ => Ok(frames.boxed()),
+        }
     }
 }
 
@@ -89,22 +103,22 @@ impl Seen {
     }
 }
 
-/// The bytes of `span` of what lies at `path`, which is or belongs to `key`.
+/// The bytes in `range` of what lies at `path`, which is or belongs to `key`.
 async fn frames(
     operator: &Operator,
     key: &Key,
     path: &str,
     seen: Seen,
-    span: Span,
+    range: Range<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
-    if span.length() == 0 {
+    if range.is_empty() {
         return Ok(stream::empty().boxed());
     }
     let guarded = operator.info().capability().read_with_if_match;
     let options = ReaderOptions { if_match: seen.etag.clone().filter(|_| guarded), ..ReaderOptions::default() };
     let opened = async {
         let reader = operator.reader_options(path, options).await?;
-        let mut frames = reader.into_stream(span.offset()..span.end()).await?;
+        let mut frames = reader.into_stream(range.clone()).await?;
         let found = begin(&mut frames).await?;
         Ok((frames, found))
     };
@@ -112,7 +126,7 @@ async fn frames(
     if found.is_some_and(|found| !seen.is(&found)) {
         return Err(Error::Failed { key: key.clone(), source: OtherObject.into() });
     }
-    Ok(exactly(key.clone(), span.length(), frames))
+    Ok(exactly(key.clone(), range.end - range.start, frames))
 }
 
 /// The bytes of the parts from `offset` on, each part opened when the one before it is read.
@@ -125,13 +139,13 @@ pub(super) fn joined(
     let staged = staged.to_vec();
     let rest = staged.into_iter().filter_map(move |part| {
         let skip = offset.saturating_sub(part.offset).min(part.size);
-        let span = Span::new(skip, part.size - skip).filter(|span| span.length() > 0)?;
-        Some((part.path, Seen { size: part.size, etag: None }, span))
+        let range = Some(skip..part.size).filter(|range| !range.is_empty())?;
+        Some((part.path, Seen { size: part.size, etag: None }, range))
     });
     let (operator, key) = (operator.clone(), key.clone());
-    let opened = stream::iter(rest).then(move |(path, seen, span)| {
+    let opened = stream::iter(rest).then(move |(path, seen, range)| {
         let (operator, key) = (operator.clone(), key.clone());
-        async move { frames(&operator, &key, &path, seen, span).await }
+        async move { frames(&operator, &key, &path, seen, range).await }
     });
     opened.try_flatten().boxed()
 }

@@ -19,19 +19,26 @@ const PART_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const WHOLE_PART_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Opens staged bytes.
-pub(super) async fn stage(operator: &Operator, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
+pub(super) async fn stage(
+    operator: &Operator,
+    writing: &Operator,
+    key: &Key,
+    mode: StageMode,
+) -> Result<Option<Box<dyn Staged>>, Error> {
     let parts = if mode == StageMode::Create && parts::begin(operator, key).await? {
         Some(Vec::new())
     } else {
         parts::find(operator, key).await?
     };
-    let staged = parts.map(|parts| StagedParts { operator: operator.clone(), key: key.clone(), parts, tail: None });
+    let (operator, writing, key) = (operator.clone(), writing.clone(), key.clone());
+    let staged = parts.map(|parts| StagedParts { operator, writing, key, parts, tail: None });
     Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
 }
 
 #[derive(Debug)]
 struct StagedParts {
     operator: Operator,
+    writing: Operator,
     key: Key,
     /// What is closed, and so there to stay.
     parts: Vec<Part>,
@@ -42,7 +49,7 @@ struct StagedParts {
 impl StagedParts {
     async fn close(&mut self) -> Result<(), Error> {
         if let Some(tail) = self.tail.take() {
-            self.parts.push(tail.close(&self.operator, &self.key).await?);
+            self.parts.push(tail.close(&self.writing, &self.key).await?);
         }
         Ok(())
     }
@@ -60,7 +67,7 @@ impl Staged for StagedParts {
         }
         let tail = match self.tail.take() {
             Some(tail) => tail,
-            None => Tail::open(&self.operator, &self.key, parts::size(&self.parts)).await?,
+            None => Tail::open(&self.writing, &self.key, parts::size(&self.parts)).await?,
         };
         let tail = self.tail.insert(tail.write(&self.key, batch).await?);
         if tail.is_full() { self.close().await } else { Ok(()) }
