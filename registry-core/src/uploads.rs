@@ -146,8 +146,12 @@ impl<'a> Uploads<'a> {
     /// [`Error::UploadUnknown`]; [`Error::OffsetMismatch`] while somebody is adding to it.
     pub async fn cancel(&self, id: &UploadId) -> Result<(), Error> {
         self.load(id).await?;
-        let staged = self.open(id).await?;
-        self.discard(id, staged).await
+        match self.open(id).await {
+            Ok(staged) => self.discard(id, staged).await,
+            // Another registry began it and staged its bytes where only it finds them, or none yet.
+            Err(Error::UploadUnknown { .. }) => self.remove(id).await,
+            Err(error) => Err(error),
+        }
     }
 
     fn fresh_id(self) -> UploadId {
