@@ -6,8 +6,9 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::known_repositories::{Fact, Look};
 use crate::layout::Member;
+use crate::listings::Listings;
 use crate::storage::{Entry, EntryKind, Key};
-use crate::{Algorithm, Error, Registry, RepositoryName, layout, name};
+use crate::{Algorithm, Digest, Error, Registry, RepositoryName, layout, name};
 
 /// One page of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,11 +46,12 @@ impl Registry {
         if limit == 0 {
             return Ok(page);
         }
-        let mut walk = Walk { remembers: true, ..Walk::new(self, directory, last) };
+        let listings = Listings::by_stretches(&**self.storage());
+        let mut walk = Walk { remembers: true, listings, ..Walk::new(self, directory, last) };
         while let Some(name) = walk.next().await? {
             // Many that nobody sees may lie in between: other requests get their turn.
             tokio::task::consume_budget().await;
-            if visible(name.clone()).await && self.is_listed(&name).await? {
+            if visible(name.clone()).await && walk.is_listed(&name).await? {
                 if page.repositories.len() == limit {
                     page.more = true;
                     break;
@@ -58,19 +60,6 @@ impl Registry {
             }
         }
         Ok(page)
-    }
-
-    /// Whether the repository has any manifest, as far as the catalog is concerned.
-    async fn is_listed(&self, name: &RepositoryName) -> Result<bool, Error> {
-        let Some(known) = self.known_repositories() else { return self.has_manifests(name).await };
-        let now = self.clock().now();
-        if let Some(answer) = known.has_manifests(name, now) {
-            return Ok(answer);
-        }
-        let look = known.look(now);
-        let answer = self.has_manifests(name).await?;
-        known.learn(name, Fact::Manifests(answer), look);
-        Ok(answer)
     }
 
     /// To be called after a link of the repository came or went: one of a manifest changes what the catalog remembers.
@@ -86,7 +75,7 @@ impl Registry {
             let revisions = layout::revisions(name, algorithm);
             let mut entries = self.entries(revisions, None);
             while let Some(entry) = entries.try_next().await? {
-                if let Ok(digest) = crate::Digest::from_parts(algorithm, &entry.name)
+                if let Ok(digest) = Digest::from_parts(algorithm, &entry.name)
                     && self.link(&layout::revision_link(name, &digest)).await?.is_some()
                 {
                     return Ok(true);
@@ -125,9 +114,10 @@ impl Registry {
         page: usize,
     ) -> BoxStream<'_, Result<Entry, Error>> {
         let level = Level { after, page, ..Level::new(String::new()) };
-        stream::try_unfold((prefix, level), move |(prefix, mut level)| async move {
-            let entry = level.next(self, &prefix).await?;
-            Ok(entry.map(|entry| (entry, (prefix, level))))
+        let listings = Listings::direct(&**self.storage());
+        stream::try_unfold((prefix, level, listings), |(prefix, mut level, mut listings)| async move {
+            let entry = level.next(&mut listings, &prefix).await?;
+            Ok(entry.map(|entry| (entry, (prefix, level, listings))))
         })
         .boxed()
     }
@@ -139,6 +129,7 @@ struct Walk<'a> {
     place: fn(&str) -> Key,
     /// Whether what is known of repositories counts.
     remembers: bool,
+    listings: Listings<'a>,
     levels: Vec<Level>,
 }
 
@@ -168,9 +159,9 @@ impl Level {
         Self { name, after: None, listed: VecDeque::new(), more: true, page: PAGE, has_children: false, look: None }
     }
 
-    async fn next(&mut self, registry: &Registry, key: &Key) -> Result<Option<Entry>, Error> {
+    async fn next(&mut self, listings: &mut Listings<'_>, key: &Key) -> Result<Option<Entry>, Error> {
         if self.listed.is_empty() && self.more {
-            let page = registry.storage().list(key, self.after.as_deref(), self.page).await?;
+            let page = listings.list(key, self.after.as_deref(), self.page).await?;
             self.more = page.more;
             self.after = page.entries.last().map(|entry| entry.name.clone()).or(self.after.take());
             self.listed = page.entries.into();
@@ -181,13 +172,14 @@ impl Level {
 
 impl<'a> Walk<'a> {
     fn new(registry: &'a Registry, place: fn(&str) -> Key, last: Option<&str>) -> Self {
-        Self { registry, place, remembers: false, levels: levels_behind(last) }
+        let listings = Listings::direct(&**registry.storage());
+        Self { registry, place, remembers: false, listings, levels: levels_behind(last) }
     }
 
     async fn next(&mut self) -> Result<Option<RepositoryName>, Error> {
         while let Some(level) = self.levels.last_mut() {
             let key = (self.place)(&level.name);
-            let Some(entry) = level.next(self.registry, &key).await? else {
+            let Some(entry) = level.next(&mut self.listings, &key).await? else {
                 self.leave();
                 continue;
             };
@@ -202,6 +194,40 @@ impl<'a> Walk<'a> {
             return Ok(Some(name));
         }
         Ok(None)
+    }
+
+    /// Whether the repository has any manifest, as far as the catalog is concerned.
+    async fn is_listed(&mut self, name: &RepositoryName) -> Result<bool, Error> {
+        let Some(known) = self.registry.known_repositories() else { return self.has_manifests(name).await };
+        let now = self.registry.clock().now();
+        if let Some(answer) = known.has_manifests(name, now) {
+            return Ok(answer);
+        }
+        let look = known.look(now);
+        let answer = self.has_manifests(name).await?;
+        known.learn(name, Fact::Manifests(answer), look);
+        Ok(answer)
+    }
+
+    /// As [`Registry::has_manifests`]; where a link is whole as soon as it shows, it need not be read.
+    async fn has_manifests(&mut self, name: &RepositoryName) -> Result<bool, Error> {
+        if !self.listings.has_stretches() {
+            return self.registry.has_manifests(name).await;
+        }
+        for algorithm in Algorithm::ALL {
+            let revisions = layout::revisions(name, algorithm);
+            let mut level = Level::new(String::new());
+            while let Some(entry) = level.next(&mut self.listings, &revisions).await? {
+                let Ok(digest) = Digest::from_parts(algorithm, &entry.name) else { continue };
+                let link = layout::revision_link(name, &digest);
+                let Some(directory) = link.parent() else { continue };
+                let found = self.listings.list(&directory, None, PAGE).await?;
+                if found.entries.iter().any(|entry| entry.kind == EntryKind::Object && entry.name == link.name()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// What lies below a repository comes next, unless it is known that nothing does.

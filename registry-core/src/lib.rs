@@ -24,6 +24,7 @@ mod known_manifests;
 mod known_repositories;
 pub mod layout;
 mod limits;
+mod listings;
 mod looks;
 mod manifests;
 mod media_type;

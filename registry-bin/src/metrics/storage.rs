@@ -72,7 +72,7 @@ fn action(kind: OperationKind) -> usize {
         OperationKind::Open | OperationKind::ReadStaged => 2,
         OperationKind::Stage => 3,
         OperationKind::Stat | OperationKind::Confirm | OperationKind::StagedSize => 4,
-        OperationKind::List => 5,
+        OperationKind::List | OperationKind::Scan => 5,
         OperationKind::Publish | OperationKind::Copy => 6,
         OperationKind::Delete | OperationKind::DeleteAll | OperationKind::Discard => 7,
         OperationKind::Presign => 8,

@@ -104,8 +104,8 @@ pub fn rules() -> &'static [Rule] {
             a_directory_goes_when_it_is_empty;
         listing:
             an_empty_prefix_has_no_entries, names_come_in_the_order_of_bytes, objects_and_prefixes_are_told_apart,
-            a_page_ends_at_its_limit, after_is_exclusive, pages_visit_every_name_once, deleted_names_are_not_listed,
-            a_name_that_is_both_is_a_prefix, writes_are_listed_at_once;
+            a_page_ends_at_its_limit, names_that_begin_others_come_first, after_is_exclusive, pages_visit_every_name_once, deleted_names_are_not_listed,
+            a_name_that_is_both_is_a_prefix, writes_are_listed_at_once, a_scan_goes_through_all_in_order;
         staging:
             nothing_is_staged_until_created, bytes_come_back_in_order, bytes_are_read_from_an_offset,
             a_dropped_writer_lets_the_next_go_on, what_was_not_synced_may_be_lost, one_writer_at_a_time,

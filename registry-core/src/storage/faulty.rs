@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, Scan, StageMode, Staged,
     Storage, WriteOptions,
 };
 use plan::Plan;
@@ -142,6 +142,10 @@ impl Storage for Faulty {
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.plan.around(OperationKind::List, prefix, self.inner.list(prefix, after, limit)).await
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        self.plan.around(OperationKind::Scan, prefix, self.inner.scan(prefix, after, limit)).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, Presigned,
+    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, Presigned, Scan,
     StageMode, Staged, Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
@@ -39,6 +39,7 @@ use staged::StagedMemory;
 pub struct Memory {
     state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
+    scans: bool,
 }
 
 impl Memory {
@@ -51,7 +52,15 @@ impl Memory {
     /// A storage with nothing in it, which dates objects by `clock`.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { state: Arc::default(), clock }
+        Self { state: Arc::default(), clock, scans: false }
+    }
+
+    /// The same one as an object store that lists all that lies below a prefix, in order.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn scanning(mut self) -> Self {
+        self.scans = true;
+        self
     }
 
     fn object(&self, key: &Key) -> Option<Stored> {
@@ -82,6 +91,7 @@ impl Storage for Memory {
             stable_readers: true,
             prompt_deletes: true,
             durable_reads: false,
+            scans: self.scans,
         }
     }
 
@@ -148,6 +158,20 @@ impl Storage for Memory {
         let mut names = Names { objects: &state.objects, below: Place::below(prefix), after };
         let entries = names.by_ref().take(limit).collect();
         Ok(Listing { entries, more: names.next().is_some() })
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        if !self.scans {
+            return Err(Error::Unsupported { capability: "list all that lies below a prefix in order" });
+        }
+        let directory = format!("{prefix}/");
+        let keys: Vec<String> = lock(&self.state).objects.keys().map(|place| place.0.replace(SEPARATOR, "/")).collect();
+        let below = keys.iter().filter_map(|key| key.strip_prefix(&directory));
+        let mut paths: Vec<String> = below.filter(|path| *path > after).map(str::to_owned).collect();
+        paths.sort_unstable();
+        let more = paths.len() > limit;
+        paths.truncate(limit);
+        Ok(Scan { paths, more })
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
@@ -301,6 +325,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn keeps_the_contract() {
         contract::run_all(Arc::new(Memory::new())).await;
+        contract::run_all(Arc::new(Memory::new().scanning())).await;
     }
 
     #[tokio::test]

@@ -116,6 +116,15 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If the backend cannot list.
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error>;
 
+    /// The paths of the objects below a prefix, at any depth and relative to it, that are greater than `after` by their bytes:
+    /// at most `limit`, in that order. Only where [`Capabilities::scans`] says so.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the backend has no such order at hand.
+    async fn scan(&self, _prefix: &Key, _after: &str, _limit: usize) -> Result<Scan, Error> {
+        Err(Error::Unsupported { capability: "list all that lies below a prefix in order" })
+    }
+
     /// Opens staged bytes to go on writing them, `None` if there are none and `mode` does not create.
     ///
     /// One writer at a time: as long as the [`Staged`] lives, nobody else gets it. (A backend that cannot lock
@@ -216,6 +225,9 @@ pub trait Staged: fmt::Debug + Send + Sync {
 pub struct Capabilities {
     /// [`Storage::presign`] gives addresses.
     pub presign: bool,
+    /// [`Storage::scan`] lists all that lies below a prefix, in order, and a page of it costs no more than one of a
+    /// [`list`](Storage::list).
+    pub scans: bool,
     /// Several processes may serve the same content at once.
     pub shared: bool,
     /// A second writer of staged bytes is refused when it opens them, not later.
@@ -284,6 +296,15 @@ pub enum StageMode {
 pub struct Listing {
     /// The entries, ordered by the bytes of the name.
     pub entries: Vec<Entry>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+/// One page of all that lies below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The paths, ordered by their bytes.
+    pub paths: Vec<String>,
     /// Whether there are more behind the last one.
     pub more: bool,
 }

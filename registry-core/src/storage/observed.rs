@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, Scan, StageMode, Staged,
     Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
@@ -119,6 +119,10 @@ impl Storage for Observed {
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.telling.around(OperationKind::List, self.inner.list(prefix, after, limit)).await
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        self.telling.around(OperationKind::Scan, self.inner.scan(prefix, after, limit)).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {

@@ -14,6 +14,7 @@ pub enum OperationKind {
     DeleteAll,
     Copy,
     List,
+    Scan,
     Stage,
     StagedSize,
     CreateDirectory,

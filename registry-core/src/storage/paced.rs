@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, StageMode, Staged, Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, Scan, StageMode, Staged, Storage,
+    WriteOptions,
 };
 
 /// Decides when the next operation may begin.
@@ -89,6 +90,11 @@ impl Storage for Paced {
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.pace.turn().await;
         self.inner.list(prefix, after, limit).await
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        self.pace.turn().await;
+        self.inner.scan(prefix, after, limit).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {

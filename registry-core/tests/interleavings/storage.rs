@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, Presigned, StageMode, Staged,
-    Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, Presigned, Scan, StageMode,
+    Staged, Storage, WriteOptions,
 };
 
 use crate::mirror::Stored;
@@ -179,6 +179,10 @@ impl Storage for Scheduled {
             return Ok(Listing::default());
         }
         self.around(OperationKind::List, prefix, self.inner.list(prefix, after, limit)).await
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        self.inner.scan(prefix, after, limit).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {

@@ -26,6 +26,11 @@ proptest! {
     }
 
     #[test]
+    fn so_does_one_that_lists_all_in_order(program in programs(40)) {
+        run(Registry::builder(Arc::new(Memory::new().scanning())), &program)?;
+    }
+
+    #[test]
     fn a_wrapper_without_faults_answers_like_the_model(program in programs(20)) {
         run(Registry::builder(Arc::new(Faulty::new(Arc::new(Memory::new())))), &program)?;
     }

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, Presigned, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, Presigned, Scan, StageMode, Staged,
+    Storage, WriteOptions,
 };
 
 pub use error::MissingCapability;
@@ -166,6 +166,8 @@ impl Storage for Opendal {
         capabilities.presign = service.presign && service.presign_read && service.presign_stat;
         capabilities.shared = service.shared;
         capabilities.durable_reads = true;
+        // Who can begin behind a path has an order of them.
+        capabilities.scans = service.list_with_start_after && service.list_with_recursive;
         capabilities
     }
 
@@ -232,6 +234,13 @@ impl Storage for Opendal {
 
     async fn list(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Listing, Error> {
         self.retries.repeat(|| listing::list(&self.operator, prefix, after, limit)).await
+    }
+
+    async fn scan(&self, prefix: &Key, after: &str, limit: usize) -> Result<Scan, Error> {
+        if !self.capabilities().scans {
+            return Err(Error::Unsupported { capability: "list all that lies below a prefix in order" });
+        }
+        self.retries.ask(prefix, || listing::scan(&self.operator, prefix, after, limit)).await
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {

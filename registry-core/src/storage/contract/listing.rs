@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
 use super::ground::{Ground, names};
-use crate::storage::WriteOptions;
+use crate::storage::{Error, WriteOptions};
 
 pub(super) async fn an_empty_prefix_has_no_entries(ground: Ground) {
     ground.write("other", "x").await;
@@ -111,6 +111,27 @@ pub(super) async fn pages_visit_every_name_once(ground: Ground) {
     assert!(visited.iter().eq(&expected), "{visited:?}");
 }
 
+pub(super) async fn names_that_begin_others_come_first(ground: Ground) {
+    let mut writes = JoinSet::new();
+    // More than fit into a small answer, all of which have paths that come before that of `a`.
+    let longer =
+        (0..150).map(|number| format!("a-{number:03}")).chain(["a.b".to_owned(), "a".to_owned(), "a-".to_owned()]);
+    let mut expected: Vec<String> = longer.collect();
+    for name in &expected {
+        let (storage, key) = (ground.storage.clone(), ground.key(&format!("p/{name}/x")));
+        writes.spawn(async move { storage.write(&key, "x".into(), WriteOptions::default()).await });
+    }
+    assert!(writes.join_all().await.into_iter().all(|outcome| outcome.is_ok()));
+    expected.sort_unstable();
+    for limit in [1, 3, 99, 100, 152, 153] {
+        let page = ground.list("p", None, limit).await;
+        let listed: Vec<_> = page.entries.into_iter().map(|entry| entry.name).collect();
+        assert_eq!((listed.as_slice(), page.more), (&expected[..limit], limit < expected.len()));
+    }
+    let page = ground.list("p", Some("a-100"), 5).await;
+    assert_eq!(names(&page), ["a-101/", "a-102/", "a-103/", "a-104/", "a-105/"]);
+}
+
 pub(super) async fn deleted_names_are_not_listed(ground: Ground) {
     for name in ["a", "b", "c"] {
         ground.write(&format!("p/{name}"), "x").await;
@@ -141,4 +162,32 @@ pub(super) async fn writes_are_listed_at_once(ground: Ground) {
         ground.write(&format!("p/n{number:02}"), "x").await;
         assert_eq!(ground.names("p").await, written);
     }
+}
+
+pub(super) async fn a_scan_goes_through_all_in_order(ground: Ground) {
+    if !ground.storage.capabilities().scans {
+        let refused = ground.storage.scan(&ground.key("p"), "", 1).await;
+        assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+        return;
+    }
+    let sorted = ["A", "a-b/x", "a.b", "a/x", "a/y/z", "a0", "b/b/b"];
+    for name in sorted.iter().chain(&["../p0", "../p-/x"]) {
+        ground.write(&format!("p/{name}").replace("p/../", ""), "x").await;
+    }
+    for limit in 1..=sorted.len() + 1 {
+        let mut visited: Vec<String> = Vec::new();
+        loop {
+            let after = visited.last().cloned().unwrap_or_default();
+            let page = ground.storage.scan(&ground.key("p"), &after, limit).await.unwrap();
+            assert!(page.paths.len() <= limit, "{page:?}");
+            visited.extend(page.paths);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(visited, sorted, "in pages of {limit}");
+    }
+    let behind = ground.storage.scan(&ground.key("p"), "a/", 2).await.unwrap();
+    assert_eq!((behind.paths, behind.more), (vec!["a/x".to_owned(), "a/y/z".to_owned()], true));
+    assert_eq!(ground.storage.scan(&ground.key("absent"), "", 10).await.unwrap().paths, [""; 0]);
 }
