@@ -77,7 +77,7 @@ registry_run() {
     run_plain "$PROGRAM" serve "$WORK/$1.yml" >>"$WORK/$1.log" 2>&1 </dev/null &
     RUN_PID=$!
     own "$RUN_PID"
-    server_ready "$(sed -n 's/^http: {addr: "\(.*\)"}$/\1/p' "$WORK/$1.yml")" "$RUN_PID" || {
+    server_ready "$(sed -n 's/^http: {addr: "\([^"]*\)".*/\1/p' "$WORK/$1.yml")" "$RUN_PID" || {
         tail -n 30 "$WORK/$1.log" >&2
         fail "$1 did not start"
     }

@@ -65,7 +65,7 @@ pub enum OpenError {
     #[error("there is no folder {}", .0.display())]
     NoFolder(PathBuf),
     /// Only the server knows what is in its memory.
-    #[error("storage.inmemory is in the memory of the server, where only that can collect it")]
+    #[error("storage.inmemory is in the memory of the server, where only that can reach it")]
     InMemory,
     /// It cannot be opened or claimed.
     #[error(transparent)]
@@ -119,6 +119,39 @@ pub async fn beside(config: &Config) -> Result<Registry, OpenError> {
         Driver::Bucket(bucket) => Arc::new(buckets::open(bucket).map_err(AssembleError::from)?),
     };
     Ok(over(storage, config))
+}
+
+/// A registry that is filled by nobody but whoever opened it.
+#[derive(Debug)]
+pub struct Destination {
+    /// The registry, which has no rules of its own.
+    pub registry: Registry,
+    /// Keeps servers and collectors of a folder away.
+    pub claim: Option<(CollectingLock, ServingLock)>,
+}
+
+/// Opens what a configuration names, to be filled. A folder is made if it is not there, and claimed; a bucket is tried out, and
+/// who else writes to it nobody can tell.
+///
+/// # Errors
+/// If there is nothing that would last, or somebody has it.
+pub async fn destination(config: &Config) -> Result<Destination, OpenError> {
+    let (storage, claim): (Arc<dyn Storage>, _) = match &config.storage.driver {
+        Driver::Filesystem { root, durability } => {
+            let folder = assemble::filesystem(root, *durability, |folder| {
+                let claim = (folder.lock_for_collecting()?, folder.lock_for_serving()?);
+                Ok((folder, claim))
+            });
+            let (folder, claim) = folder.await?;
+            (Arc::new(folder), Some(claim))
+        }
+        Driver::InMemory => return Err(OpenError::InMemory),
+        #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+        Driver::Bucket(bucket) => {
+            (Arc::new(buckets::open_probed(bucket, false).await.map_err(AssembleError::from)?), None)
+        }
+    };
+    Ok(Destination { registry: Registry::builder(storage).build(), claim })
 }
 
 /// A registry that is only maintained.

@@ -43,6 +43,7 @@ pub mod retention;
 pub mod storage;
 mod tag_rules;
 mod tags;
+pub mod transfer;
 mod upload_id;
 mod uploads;
 pub mod verify;

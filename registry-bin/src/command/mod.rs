@@ -2,6 +2,7 @@
 
 mod check;
 pub(crate) mod configuration;
+mod copy_storage;
 mod garbage_collect;
 mod health;
 mod htpasswd;
@@ -48,6 +49,9 @@ enum Command {
     /// Read everything, tell what is not as it should be, and repair what can be. A server may run meanwhile. The exit
     /// code is 0 if everything is whole, or is again.
     Verify(verify::VerifyArguments),
+    /// Copy all that the storage of one configuration has into that of another: bytes that are there are not copied again,
+    /// and all are verified. The exit code is 0 if nothing had to be left out.
+    CopyStorage(copy_storage::CopyStorageArguments),
     /// Ask a running server whether it is well; the exit code is 0 if it is, as a container's health check needs it.
     Health(health::HealthArguments),
     /// Print a line for a password file. The password comes from the terminal, or from standard input.
@@ -78,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::GarbageCollect(arguments) => garbage_collect::run(&arguments),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::CopyStorage(arguments) => copy_storage::run(&arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod copy_storage;
 mod debug;
 mod fixtures;
 mod garbage;

@@ -16,6 +16,7 @@ mod referrers;
 mod retention;
 mod tag_rules;
 mod tags;
+mod transfer;
 mod uploads;
 mod verify;
 mod world;
