@@ -191,6 +191,9 @@ class Connection:
 
     async def forward(self, raw, method, headers, fault):
         target = next(self.targets)
+        if target in self.upstreams and self.upstreams[target][0].at_eof():
+            # The service closed what was idle.
+            self.upstreams.pop(target)[1].close()
         if target not in self.upstreams:
             self.upstreams[target] = await asyncio.open_connection(*target, limit=BLOCK)
         reader, writer = self.upstreams[target]

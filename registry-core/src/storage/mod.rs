@@ -305,7 +305,7 @@ pub struct Listing {
 pub struct Scan {
     /// The paths, ordered by their bytes.
     pub paths: Vec<String>,
-    /// Whether there are more behind the last one.
+    /// Whether there may be more behind the last one.
     pub more: bool,
 }
 

@@ -105,8 +105,7 @@ pub(super) async fn scan(operator: &Operator, prefix: &Key, after: &str, limit: 
     let start_after = Some(format!("{directory}{after}"));
     let mut scan = Scan::default();
     let walk = async {
-        // One more tells whether there are more.
-        let sought = Some(limit.saturating_add(1).min(SCANNED_AT_ONCE));
+        let sought = Some(limit.min(SCANNED_AT_ONCE));
         let options = ListOptions { recursive: true, start_after, limit: sought, ..ListOptions::default() };
         let mut entries = operator.lister_options(&directory, options).await?;
         while let Some(entry) = entries.try_next().await? {
@@ -117,11 +116,12 @@ pub(super) async fn scan(operator: &Operator, prefix: &Key, after: &str, limit: 
             if path <= after {
                 continue;
             }
-            if scan.paths.len() == limit {
+            scan.paths.push(path.to_owned());
+            // Whether another one comes would take another request.
+            if scan.paths.len() >= limit {
                 scan.more = true;
                 break;
             }
-            scan.paths.push(path.to_owned());
         }
         Ok(())
     };

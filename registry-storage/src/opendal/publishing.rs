@@ -11,6 +11,8 @@ use super::{error, path, reading, stat};
 
 /// How many pieces are on their way at once.
 const AT_ONCE: usize = 4;
+/// As many as fit, and some more where a part does not end with a piece.
+const MOST_PIECES: usize = 9_000;
 /// How often to look at what is there and make it what it should be, when others publish meanwhile or an answer is
 /// lost.
 const ATTEMPTS: usize = 3;
@@ -84,7 +86,8 @@ impl Publishing<'_> {
     }
 
     async fn join(&self, staged: &[Part], new: bool) -> ::opendal::Result<()> {
-        let options = WriteOptions { if_not_exists: new, concurrent: AT_ONCE, ..WriteOptions::default() };
+        let chunk = piece_bytes(staged);
+        let options = WriteOptions { if_not_exists: new, concurrent: AT_ONCE, chunk, ..WriteOptions::default() };
         let mut writer = self.operator.writer_options(self.to, options).await?;
         let joined = copy_all(&mut writer, staged).await;
         if joined.is_err()
@@ -96,9 +99,33 @@ impl Publishing<'_> {
     }
 }
 
+/// How large pieces have to be; `None` where each part may be one. Services put no more than 10,000 together, so many parts are
+/// joined to fewer pieces, through this process.
+fn piece_bytes(staged: &[Part]) -> Option<usize> {
+    let size = usize::try_from(parts::size(staged)).unwrap_or(usize::MAX);
+    (staged.len() > MOST_PIECES).then(|| size.div_ceil(MOST_PIECES))
+}
+
 async fn copy_all(writer: &mut Writer, staged: &[Part]) -> ::opendal::Result<()> {
     for part in staged {
         writer.copy_from(&part.path, 0..part.size).await?;
     }
     writer.close().await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_parts_become_fewer_pieces() {
+        let parts = |count: u64, size: u64| -> Vec<Part> {
+            (0..count).map(|number| Part { path: String::new(), offset: number * size, size }).collect()
+        };
+        assert_eq!(piece_bytes(&[]), None);
+        assert_eq!(piece_bytes(&parts(9_000, 1)), None);
+        let (count, mebibytes) = (20_000, 5 * 1024 * 1024);
+        let pieces = piece_bytes(&parts(count, mebibytes)).unwrap();
+        assert!((count * mebibytes).div_ceil(pieces as u64) <= 9_000, "{pieces}");
+    }
 }

@@ -179,7 +179,7 @@ pub(super) async fn a_scan_goes_through_all_in_order(ground: Ground) {
         loop {
             let after = visited.last().cloned().unwrap_or_default();
             let page = ground.storage.scan(&ground.key("p"), &after, limit).await.unwrap();
-            assert!(page.paths.len() <= limit, "{page:?}");
+            assert!(page.paths.len() <= limit && (!page.more || page.paths.len() == limit), "{page:?}");
             visited.extend(page.paths);
             if !page.more {
                 break;
