@@ -28,7 +28,7 @@ BLOB_MIB = 64
 ASKED = 500
 # No more requests than that for each operation.
 MOST = {
-    "push of an image of ten layers": 265,
+    "push of an image of ten layers": 243,
     "manifest by tag, the first time": 3,
     "manifest by tag, later": 2,
     "manifest by tag, HEAD": 2,

@@ -234,6 +234,9 @@ impl<'a> Uploads<'a> {
         // Read when nobody else can write it. Whose it is not, learns nothing of it.
         let state = self.load(id).await?;
         let mut staged = opened?;
+        if let Some(state) = &state {
+            staged = self.up_to_date(id, staged, state).await?;
+        }
         let size = staged.size();
         if offset.is_some_and(|offset| offset != size) {
             return Err(Error::OffsetMismatch { size });
@@ -246,6 +249,23 @@ impl<'a> Uploads<'a> {
         };
         let hasher = if from == size { hasher } else { content::rehash(&mut *staged, from, hasher).await? };
         Ok((staged, hasher))
+    }
+
+    /// The same staged bytes, opened anew if others may have gone on with them since this process knew them: then there is
+    /// another number of them than was noted last.
+    async fn up_to_date(
+        &self,
+        id: &UploadId,
+        staged: Box<dyn Staged>,
+        state: &State,
+    ) -> Result<Box<dyn Staged>, Error> {
+        let storage = self.registry().storage();
+        if state.offset == staged.size() || storage.capabilities().exclusive_staging {
+            return Ok(staged);
+        }
+        drop(staged);
+        storage.staged_size(&layout::upload_data(self.name(), id)).await?;
+        self.open(id).await
     }
 
     async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use proptest::prelude::*;
-use registry_core::Registry;
 use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
+use registry_core::{Algorithm, Digest, Registry};
 use registry_storage::Opendal;
 #[cfg(feature = "s3")]
 use registry_storage::ProbeError;
@@ -136,6 +136,46 @@ async fn the_slower_writer_falls_back_to_what_both_share() {
     assert_eq!(resume(&storage, "up/data").await.size(), 10);
     fast.publish(&key("blob")).await.unwrap();
     assert_eq!(storage.read(&key("blob"), 10).await.unwrap(), Some("commonfast".into()));
+}
+
+#[tokio::test]
+async fn who_asks_how_far_they_are_goes_on_with_what_others_wrote() {
+    let (operator, here) = memory();
+    let there = Opendal::new(operator).unwrap();
+    append(&mut create(&here, "up/data").await, "one").await;
+    append(&mut resume(&there, "up/data").await, "two").await;
+    let mut old = resume(&here, "up/data").await;
+    assert_eq!(old.size(), 3);
+    old.append(vec!["three".into()]).await.unwrap();
+    assert!(matches!(old.sync().await, Err(Error::Busy { .. })));
+    drop(old);
+    assert_eq!(resume(&here, "up/data").await.size(), 6);
+    append(&mut resume(&there, "up/data").await, "four").await;
+    assert_eq!(here.staged_size(&key("up/data")).await.unwrap(), Some(10));
+    assert_eq!(resume(&here, "up/data").await.size(), 10);
+}
+
+#[tokio::test]
+async fn an_upload_goes_from_process_to_process() {
+    let operator = Operator::new(services::Memory::default()).unwrap();
+    let process = || {
+        let storage = Arc::new(Opendal::new(operator.clone()).unwrap());
+        Registry::builder(storage).build().repository(&"a".parse().unwrap())
+    };
+    let (one, two) = (process(), process());
+    let content = |text: &'static str| futures::stream::iter([Ok(Bytes::from(text))]).boxed();
+    let begun = one.uploads().start(Algorithm::Sha256).await.unwrap();
+    for (repository, offset, text) in [(&one, 0, "a"), (&two, 1, "bc"), (&two, 3, "d"), (&one, 4, "e"), (&two, 5, "f")]
+    {
+        let status = repository.uploads().append(&begun.id, Some(offset), content(text)).await.unwrap();
+        assert_eq!(status.size, offset + text.len() as u64);
+    }
+    // Who is told nothing of an offset takes all that there is.
+    let digest = Digest::of(Algorithm::Sha256, b"abcdef");
+    one.uploads().finish(&begun.id, &digest, None, content("")).await.unwrap();
+    assert_eq!(two.blobs().stat(&digest).await.unwrap().size, 6);
+    let late = two.uploads().append(&begun.id, None, content("g")).await;
+    assert!(matches!(late, Err(registry_core::Error::UploadUnknown { .. })), "{late:?}");
 }
 
 #[tokio::test]

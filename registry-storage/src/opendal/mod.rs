@@ -4,6 +4,7 @@ mod copying;
 mod error;
 #[cfg(feature = "http")]
 mod http;
+mod known_parts;
 mod listing;
 mod parts;
 mod probe;
@@ -26,6 +27,7 @@ use registry_core::storage::{
 pub use error::MissingCapability;
 #[cfg(feature = "http")]
 pub use http::{over_http, over_http_unverified};
+use known_parts::KnownParts;
 pub use probe::ProbeError;
 pub use retries::Retries;
 
@@ -55,7 +57,8 @@ pub use retries::Retries;
 /// # Staged bytes
 /// They lie below `KEY.parts/`, in objects named after their offset, each of which is created and never replaced; so
 /// of two writers at one offset one wins, and the other is told at its next [`sync`](Staged::sync). What a process
-/// appended and did not sync is lost when it ends, at most 4 GiB. It may leave a multipart upload behind, which the
+/// appended and did not sync is lost when it ends, at most 4 GiB. A process that goes on with what it wrote last does not ask what
+/// is there: that may be more by then, which [`staged_size`](Storage::staged_size) finds out, and who opens them after that. It may leave a multipart upload behind, which the
 /// service keeps, unseen, until the bucket's lifecycle rule for such uploads ends it: give it one.
 ///
 /// Each writer holds about 10 MiB in memory. Publishing needs no more where the service copies by itself, or takes
@@ -70,6 +73,7 @@ pub struct Opendal {
     writing: Operator,
     presigning: Option<Operator>,
     retries: Retries,
+    known_parts: KnownParts,
 }
 
 impl Opendal {
@@ -81,7 +85,13 @@ impl Opendal {
         let info = operator.info();
         let missing = missing(&info.capability());
         if missing.is_empty() {
-            Ok(Self { writing: operator.clone(), operator, presigning: None, retries: Retries::none() })
+            Ok(Self {
+                writing: operator.clone(),
+                operator,
+                presigning: None,
+                retries: Retries::none(),
+                known_parts: KnownParts::new(),
+            })
         } else {
             Err(MissingCapability::new(info.scheme(), missing))
         }
@@ -244,10 +254,16 @@ impl Storage for Opendal {
     }
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
-        self.retries.ask(key, || staging::stage(&self.operator, &self.writing, key, mode)).await
+        let parts = match self.known_parts.take(key) {
+            Some(known) => Some(known),
+            None => self.retries.ask(key, || staging::begin(&self.operator, key, mode)).await?,
+        };
+        Ok(parts.map(|parts| staging::stage(&self.operator, &self.writing, &self.known_parts, key, parts)))
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
+        // Who asks this wants to know what is there now, and so will who stages next.
+        drop(self.known_parts.take(key));
         let found = self.retries.ask(key, || parts::find(&self.operator, key)).await?;
         Ok(found.as_deref().map(parts::size))
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_core::storage::{Error, Key, StageMode, Staged};
 
+use super::known_parts::KnownParts;
 use super::parts::{self, Part};
 use super::{error, publishing, reading};
 
@@ -18,21 +19,24 @@ const PART_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Where the service takes an object in one piece only, parts are as large as may be held in memory.
 const WHOLE_PART_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Opens staged bytes.
-pub(super) async fn stage(
+/// The parts of staged bytes, which are begun if that is asked for; `None` if there are none.
+pub(super) async fn begin(operator: &Operator, key: &Key, mode: StageMode) -> Result<Option<Vec<Part>>, Error> {
+    if mode == StageMode::Create && parts::begin(operator, key).await? {
+        return Ok(Some(Vec::new()));
+    }
+    parts::find(operator, key).await
+}
+
+/// Opens staged bytes that have these parts.
+pub(super) fn stage(
     operator: &Operator,
     writing: &Operator,
+    known: &KnownParts,
     key: &Key,
-    mode: StageMode,
-) -> Result<Option<Box<dyn Staged>>, Error> {
-    let parts = if mode == StageMode::Create && parts::begin(operator, key).await? {
-        Some(Vec::new())
-    } else {
-        parts::find(operator, key).await?
-    };
-    let (operator, writing, key) = (operator.clone(), writing.clone(), key.clone());
-    let staged = parts.map(|parts| StagedParts { operator, writing, key, parts, tail: None });
-    Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
+    parts: Vec<Part>,
+) -> Box<dyn Staged> {
+    let (operator, writing, known, key) = (operator.clone(), writing.clone(), known.clone(), key.clone());
+    Box::new(StagedParts { operator, writing, known, key, parts, tail: None, is_current: true })
 }
 
 #[derive(Debug)]
@@ -44,12 +48,26 @@ struct StagedParts {
     parts: Vec<Part>,
     /// What is being written. It is taken out while something is awaited, so that a cancelled write leaves none.
     tail: Option<Tail>,
+    known: KnownParts,
+    /// Whether the parts are all that there are, as far as this process knows.
+    is_current: bool,
+}
+
+impl Drop for StagedParts {
+    fn drop(&mut self) {
+        if self.is_current {
+            self.known.put(self.key.clone(), mem::take(&mut self.parts));
+        }
+    }
 }
 
 impl StagedParts {
     async fn close(&mut self) -> Result<(), Error> {
         if let Some(tail) = self.tail.take() {
+            // Where this ends early or fails, nobody knows whether the part is there.
+            self.is_current = false;
             self.parts.push(tail.close(&self.writing, &self.key).await?);
+            self.is_current = true;
         }
         Ok(())
     }
@@ -84,10 +102,13 @@ impl Staged for StagedParts {
 
     async fn publish(&mut self, key: &Key) -> Result<(), Error> {
         self.close().await?;
+        // Published bytes are not gone on with.
+        self.is_current = false;
         publishing::publish(&self.operator, &self.parts, key).await
     }
 
     async fn discard(mut self: Box<Self>) -> Result<(), Error> {
+        self.is_current = false;
         if let Some(tail) = self.tail.take() {
             tail.abort().await;
         }
