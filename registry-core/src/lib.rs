@@ -7,6 +7,7 @@
 //!
 //! Names, tags, digests and ranges exist only out of their parsers, so a function that takes one need not check it.
 
+mod abandoned;
 mod ambiguity;
 mod blobs;
 mod blocking;

@@ -1,9 +1,6 @@
 //! Uploads: content on its way into a repository, in one piece or in chunks, resumable by any process.
 
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
-use futures::stream::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{self, ContentStream, Intake, Stop};
@@ -268,7 +265,7 @@ impl<'a> Uploads<'a> {
         self.open(id).await
     }
 
-    async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
+    pub(crate) async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
         let key = layout::upload_data(self.name(), id);
         match self.registry().storage().stage(&key, StageMode::Resume).await {
             Ok(Some(staged)) => Ok(staged),
@@ -337,88 +334,23 @@ impl<'a> Uploads<'a> {
         }
     }
 
-    async fn discard(&self, id: &UploadId, staged: Box<dyn Staged>) -> Result<(), Error> {
+    pub(crate) async fn discard(&self, id: &UploadId, staged: Box<dyn Staged>) -> Result<(), Error> {
         staged.discard().await?;
         self.remove(id).await
     }
 
-    async fn remove(&self, id: &UploadId) -> Result<(), Error> {
+    pub(crate) async fn remove(&self, id: &UploadId) -> Result<(), Error> {
         match self.registry().storage().delete_all(&layout::upload(self.name(), id)).await? {
             Deletion::Acked => Ok(()),
             Deletion::Unknown => Err(Error::DeleteUnknown),
         }
     }
 
-    /// Ends an upload if it started before `deadline` and nobody is adding to it; tells whether it did, or would.
-    async fn expire(&self, id: &UploadId, deadline: SystemTime, dry_run: bool) -> Result<bool, Error> {
-        let started_at = self.started_at(id).await?;
-        if started_at.is_none_or(|started_at| started_at >= deadline) {
-            return Ok(false);
-        }
-        if dry_run {
-            return Ok(true);
-        }
-        match self.open(id).await {
-            Ok(staged) => self.discard(id, staged).await.map(|()| true),
-            // Nothing is staged: what is left is the rest of an upload that a crash cut off.
-            Err(Error::UploadUnknown { .. }) => {
-                self.registry().storage().delete_all(&layout::upload(self.name(), id)).await?;
-                Ok(true)
-            }
-            Err(Error::OffsetMismatch { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// When an upload started, as it says itself. A power cut may have left that empty; then when it was last touched.
-    async fn started_at(&self, id: &UploadId) -> Result<Option<SystemTime>, Error> {
-        let storage = self.registry().storage();
-        let key = layout::upload_started_at(self.name(), id);
-        let said = storage.read(&key, STATE_LIMIT_BYTES).await?.unwrap_or_default();
-        let said = std::str::from_utf8(&said).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
-        let mut touched = said;
-        for key in [key, layout::upload_data(self.name(), id)] {
-            if touched.is_none() {
-                touched = storage.stat(&key).await?.and_then(|metadata| metadata.modified);
-            }
-        }
-        Ok(touched)
-    }
-
-    fn registry(self) -> &'a Registry {
+    pub(crate) fn registry(self) -> &'a Registry {
         self.0.registry()
     }
 
-    fn name(self) -> &'a RepositoryName {
+    pub(crate) fn name(self) -> &'a RepositoryName {
         self.0.name()
-    }
-}
-
-impl Registry {
-    /// Ends every upload that started more than `age` ago and that nobody is adding to, in all repositories; gives
-    /// those that it ended, or with `dry_run` would end. An upload that cannot be ended is told of, and the rest go
-    /// on.
-    ///
-    /// # Errors
-    /// If the storage cannot be listed.
-    pub async fn expire_uploads(&self, age: Duration, dry_run: bool) -> Result<Vec<(RepositoryName, UploadId)>, Error> {
-        let mut expired = Vec::new();
-        let Some(deadline) = self.clock().now().checked_sub(age) else {
-            return Ok(expired);
-        };
-        let mut names = self.walk(None);
-        while let Some(name) = names.try_next().await? {
-            let repository = self.repository(&name);
-            let mut entries = self.entries(layout::uploads(&name), None);
-            while let Some(entry) = entries.try_next().await? {
-                let Ok(id) = entry.name.parse::<UploadId>() else { continue };
-                match repository.uploads().expire(&id, deadline, dry_run).await {
-                    Ok(true) => expired.push((name.clone(), id)),
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(%error, repository = %name, upload = %id, "an upload cannot be ended"),
-                }
-            }
-        }
-        Ok(expired)
     }
 }

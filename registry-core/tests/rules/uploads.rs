@@ -277,6 +277,21 @@ async fn when_it_started_is_told_as_other_registries_tell_it() {
     assert_eq!(world.read(&key).await, "2027-01-15T08:00:00Z");
 }
 
+/// As a delete leaves it that was cut off.
+#[tokio::test]
+async fn what_does_not_tell_when_it_started_expires_when_its_state_is_old() {
+    let world = World::new();
+    world.at("a").uploads().start(Algorithm::Sha256).await.unwrap();
+    let keys = uploads_left(&world).await;
+    let key = keys.iter().find(|key| key.ends_with("/startedat")).unwrap().parse().unwrap();
+    world.delete(&key).await;
+    let hour = Duration::from_hours(1);
+    assert_eq!(world.registry.expire_uploads(hour, false).await.unwrap().len(), 0);
+    world.clock.advance(2 * hour.as_secs());
+    assert_eq!(world.registry.expire_uploads(hour, false).await.unwrap().len(), 1);
+    assert_eq!(uploads_left(&world).await, [""; 0]);
+}
+
 /// Whatever operation fails: either the blob is there, or it can be pushed again; nothing in between.
 #[tokio::test]
 async fn a_failure_at_any_step_leaves_no_half_blob() {
