@@ -42,8 +42,13 @@ class Forwarding(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    # Hundreds come at once.
+    request_queue_size = 1024
+
+
 def main():
-    server = ThreadingHTTPServer(("127.0.0.1", int((sys.argv[3:] or ["0"])[0])), Forwarding)
+    server = Server(("127.0.0.1", int((sys.argv[3:] or ["0"])[0])), Forwarding)
     print(f"127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 
