@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::layout;
-use crate::storage::{Entry, EntryKind, Error, Key, Listing, Storage};
+use crate::storage::{Entry, EntryKind, Error, Key, Listing, Storage, still_to_come};
 
 /// Lists directories for one walk. What it looked at may be as old as the walk.
 pub(crate) struct Listings<'a> {
@@ -91,12 +91,6 @@ impl<'a> Listings<'a> {
         let entries = names.into_iter().take(limit).map(|(name, kind)| Entry { name, kind });
         Ok(Some(Listing { entries: entries.collect(), more }))
     }
-}
-
-/// The names that come behind `name` where keys are ordered, and before it where names are: their slash sorts behind what stands
-/// in its place here.
-fn still_to_come(name: &str) -> impl Iterator<Item = &str> {
-    name.char_indices().filter(|(at, letter)| *at > 0 && *letter < '/').map(|(at, _)| &name[..at])
 }
 
 /// The keys of a directory, or of what lies in it behind a name: all that are greater than `from` and less than `to`.

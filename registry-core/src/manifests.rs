@@ -182,9 +182,7 @@ impl<'a> Manifests<'a> {
             Err(storage::Error::TooLarge { .. }) => None,
             there => there?,
         };
-        if there.as_ref() == Some(content)
-            && (storage.capabilities().durable_reads || storage.confirm(&place).await?.is_some())
-        {
+        if there.as_ref() == Some(content) && self.registry().stays(&place).await? {
             return Ok(());
         }
         Ok(storage.write(&place, content.clone(), WriteOptions::default()).await?)

@@ -185,7 +185,7 @@ impl Registry {
         let link = layout::member_link(name, member, digest);
         for _ in 0..ROUNDS {
             if let Some(target) = self.link(&link).await? {
-                if self.storage().capabilities().durable_reads || self.storage().confirm(&link).await?.is_some() {
+                if self.stays(&link).await? {
                     return Ok(Some(target));
                 }
                 continue;

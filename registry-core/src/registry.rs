@@ -286,6 +286,11 @@ impl Registry {
         Ok(target)
     }
 
+    /// Whether what was just read is there and survives a power cut.
+    pub(crate) async fn stays(&self, key: &Key) -> Result<bool, Error> {
+        Ok(self.storage().capabilities().durable_reads || self.storage().confirm(key).await?.is_some())
+    }
+
     /// Writes a link, durably, also when it stands there already: its time tells that somebody counts on it.
     pub(crate) async fn write_link(&self, key: &Key, target: &Digest) -> Result<(), Error> {
         Ok(self.storage().write(key, layout::link(target), WriteOptions::default()).await?)

@@ -18,6 +18,10 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::causes::with_causes;
+use crate::config::Config;
+use crate::telemetry;
+
 const AFTER_HELP: &str = "\
 Without arguments it serves from ./registry-data at 127.0.0.1:5000. A configuration is
 CNCF Distribution's config.yml, version 0.1, named on the command line or by
@@ -85,6 +89,30 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CopyStorage(arguments) => copy_storage::run(&arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Htpasswd { user, cost } => htpasswd::run(&user, cost),
+    }
+}
+
+/// The configuration; `None` where it was told what is wrong with it.
+fn configured(path: Option<PathBuf>) -> Option<Config> {
+    configuration::load(path).map(|parsed| parsed.config).map_err(|lines| complain(&lines)).ok()
+}
+
+/// Does what a command is for, with its log, which is at its end afterwards; a success if the work says so. `failed` tells what
+/// could not be done.
+fn logged(config: &Config, failed: &str, work: impl FnOnce() -> Result<bool, Box<dyn std::error::Error>>) -> ExitCode {
+    let ended = telemetry::install(&config.log).and_then(|log| {
+        let ended = work();
+        // Where nobody reads the end of the log there is nobody to tell.
+        let _ = log.finish();
+        ended
+    });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&[format!("{failed}: {}", with_causes(&*error))]);
+            ExitCode::FAILURE
+        }
     }
 }
 

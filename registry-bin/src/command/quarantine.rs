@@ -11,11 +11,9 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::garbage_collect::bytes;
-use super::{complain, configuration};
-use crate::causes::with_causes;
+use super::{complain, configured, logged};
 use crate::collecting::{self, OpenError};
 use crate::config::Config;
-use crate::telemetry;
 
 /// What to do with what the collector took away.
 #[derive(Debug, clap::Subcommand)]
@@ -68,26 +66,8 @@ pub(super) fn run(command: &QuarantineCommand) -> ExitCode {
         QuarantineCommand::List { config, .. } => config.clone(),
         QuarantineCommand::Restore(arguments) => Some(arguments.config.clone()),
     };
-    let config = match configuration::load(path) {
-        Ok(parsed) => parsed.config,
-        Err(lines) => {
-            complain(&lines);
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = telemetry::install(&config.log).and_then(|log| {
-        let ended = start(command, &config);
-        // Where nobody reads the end of the log there is nobody to tell.
-        let _ = log.finish();
-        ended
-    });
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&[format!("cannot use the quarantine: {}", with_causes(&*error))]);
-            ExitCode::FAILURE
-        }
-    }
+    let Some(config) = configured(path) else { return ExitCode::FAILURE };
+    logged(&config, "cannot use the quarantine", || start(command, &config).map(|()| true))
 }
 
 fn start(command: &QuarantineCommand, config: &Config) -> Result<(), Box<dyn std::error::Error>> {

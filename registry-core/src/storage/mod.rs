@@ -14,6 +14,7 @@ mod memory;
 mod object;
 mod observed;
 mod operation;
+mod order;
 mod paced;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use memory::Memory;
 pub use object::{Body, FileSpan, Metadata, Object, ReadRange, read_small};
 pub use observed::{Observed, StorageObserver};
 pub use operation::OperationKind;
+pub use order::still_to_come;
 pub use paced::{Pace, Paced};
 
 /// A place that holds bytes under keys.

@@ -209,11 +209,12 @@ impl Of<'_> {
         }
         if !is_there {
             match self.bring(&target).await? {
-                Brought::Bytes(bytes) => self.count(|report| {
-                    report.copied += 1;
-                    report.copied_bytes += bytes;
-                }),
+                Brought::Bytes(bytes) => self.count_copy(bytes),
                 Brought::Not(reason) => return Ok(Became::Left(LeftOut::Blob(digest), reason)),
+            }
+            // The push has made it one of the repository by the digest of its bytes.
+            if digest == target {
+                return Ok(Became::Made);
             }
         }
         self.announce(Member::Layer, &digest, &target).await
@@ -259,10 +260,7 @@ impl Of<'_> {
         let children = document.map_or_else(|_| Vec::new(), |document| children(&document));
         if !is_there {
             self.pace(&bytes).await;
-            self.count(|report| {
-                report.copied += 1;
-                report.copied_bytes += bytes.len() as u64;
-            });
+            self.count_copy(bytes.len() as u64);
             if !dry_run {
                 to.storage().write(&layout::blob(&target), bytes, WriteOptions::default()).await?;
             }
@@ -314,6 +312,13 @@ impl Of<'_> {
             }
         });
         self.transfer.tell(&Moved::Done);
+    }
+
+    fn count_copy(&self, bytes: u64) {
+        self.count(|report| {
+            report.copied += 1;
+            report.copied_bytes += bytes;
+        });
     }
 
     /// Nothing panics while it counts, so what is behind a poisoned lock is whole.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ::opendal::options::ListOptions;
 use ::opendal::{ErrorKind, Operator};
 use futures::TryStreamExt as _;
-use registry_core::storage::{Entry, EntryKind, Error, Key, Listing, Scan};
+use registry_core::storage::{Entry, EntryKind, Error, Key, Listing, Scan, still_to_come};
 
 use super::{directory, error};
 
@@ -81,12 +81,6 @@ impl Seen {
     fn is_whole(&self, at_once: usize) -> bool {
         self.entries.is_multiple_of(at_once) && !(self.objects && self.prefixes)
     }
-}
-
-/// The names that come behind `name` where paths are ordered, and before it where names are: their slash sorts behind what
-/// stands in its place here.
-fn still_to_come(name: &str) -> impl Iterator<Item = &str> {
-    name.char_indices().filter(|(at, letter)| *at > 0 && *letter < '/').map(|(at, _)| &name[..at])
 }
 
 async fn has_any(operator: &Operator, directory: &str) -> ::opendal::Result<bool> {
@@ -187,12 +181,6 @@ mod tests {
         let names: Vec<_> = listing.entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
         assert_eq!(names, [("a", EntryKind::Prefix), ("b", EntryKind::Prefix)]);
         assert!(listing.more);
-    }
-
-    #[test]
-    fn a_shorter_name_may_come_later() {
-        assert_eq!(still_to_come("a-b.c_d").collect::<Vec<_>>(), ["a", "a-b"]);
-        assert_eq!(still_to_come("-a").count(), 0);
     }
 
     #[test]

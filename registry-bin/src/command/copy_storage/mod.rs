@@ -12,12 +12,11 @@ use registry_core::transfer::{Transfer, TransferReport};
 use tokio::runtime::Runtime;
 
 use super::garbage_collect::bytes;
-use super::{complain, configuration};
-use crate::causes::with_causes;
+use super::{configured, logged};
+use crate::assemble;
 use crate::collecting::{self, Destination};
 use crate::config::Config;
 use crate::pace::{self, Pace};
-use crate::{assemble, telemetry};
 use progress::Progress;
 
 /// From where, to where, and how it is told.
@@ -40,31 +39,9 @@ pub(super) struct CopyStorageArguments {
 
 /// Copies; a success if nothing had to be left out.
 pub(super) fn run(arguments: &CopyStorageArguments) -> ExitCode {
-    let (from, to) = match (load(&arguments.from), load(&arguments.to)) {
-        (Ok(from), Ok(to)) => (from, to),
-        (from, to) => {
-            complain(&[from.err().unwrap_or_default(), to.err().unwrap_or_default()].concat());
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = telemetry::install(&from.log).and_then(|log| {
-        let ended = start(arguments, &from, &to);
-        // Where nobody reads the end of the log there is nobody to tell.
-        let _ = log.finish();
-        ended
-    });
-    match ended {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&[format!("failed to copy: {}", with_causes(&*error))]);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
-    configuration::load(Some(path.to_owned())).map(|parsed| parsed.config)
+    let (from, to) = (configured(Some(arguments.from.clone())), configured(Some(arguments.to.clone())));
+    let (Some(from), Some(to)) = (from, to) else { return ExitCode::FAILURE };
+    logged(&from, "failed to copy", || start(arguments, &from, &to))
 }
 
 fn start(arguments: &CopyStorageArguments, from: &Config, to: &Config) -> Result<bool, Box<dyn std::error::Error>> {

@@ -22,13 +22,11 @@ use registry_core::storage::Storage;
 use registry_core::{Algorithm, Error, PullTimes, Registry, SystemClock, layout};
 use tokio::runtime::Runtime;
 
-use super::{complain, configuration};
-use crate::causes::with_causes;
+use super::{complain, configured, logged};
 use crate::collecting::{self, OpenError, Opened, Others};
 use crate::config::{Config, duration};
 use crate::rehearsal::Rehearsal;
 use crate::rounds::{RoundsError, rounds};
-use crate::telemetry;
 pub(super) use amount::bytes;
 use lines::Lines;
 use progress::Progress;
@@ -80,30 +78,8 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Collects, and tells what was done.
 pub(super) fn run(arguments: &GarbageCollectArguments) -> ExitCode {
-    let config = match configuration::load(arguments.config.clone()) {
-        Ok(parsed) => parsed.config,
-        Err(lines) => {
-            complain(&lines);
-            return ExitCode::FAILURE;
-        }
-    };
-    let log = match telemetry::install(&config.log) {
-        Ok(log) => log,
-        Err(error) => {
-            complain(&[format!("failed to garbage collect: {error}")]);
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = start(arguments, &config);
-    // Where nobody reads the end of the log there is nobody to tell.
-    let _ = log.finish();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&[format!("failed to garbage collect: {}", with_causes(&*error))]);
-            ExitCode::FAILURE
-        }
-    }
+    let Some(config) = configured(arguments.config.clone()) else { return ExitCode::FAILURE };
+    logged(&config, "failed to garbage collect", || start(arguments, &config).map(|()| true))
 }
 
 fn start(arguments: &GarbageCollectArguments, config: &Config) -> Result<(), Box<dyn std::error::Error>> {

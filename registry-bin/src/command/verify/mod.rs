@@ -13,12 +13,11 @@ use registry_storage::filesystem::LockError;
 use tokio::runtime::Runtime;
 
 use super::garbage_collect::bytes;
-use super::{complain, configuration};
-use crate::causes::with_causes;
+use super::{configured, logged};
+use crate::assemble;
 use crate::collecting::{self, OpenError};
 use crate::config::{Config, Driver};
 use crate::pace::{self, Pace};
-use crate::{assemble, telemetry};
 use progress::Progress;
 
 /// What is looked at, and how it is told.
@@ -44,27 +43,8 @@ const RATE_BESIDE_OTHERS: u64 = 100 * 1024 * 1024;
 
 /// Looks at everything; a success if it is whole, or is again.
 pub(super) fn run(arguments: &VerifyArguments) -> ExitCode {
-    let config = match configuration::load(arguments.config.clone()) {
-        Ok(parsed) => parsed.config,
-        Err(lines) => {
-            complain(&lines);
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = telemetry::install(&config.log).and_then(|log| {
-        let ended = start(arguments, &config);
-        // Where nobody reads the end of the log there is nobody to tell.
-        let _ = log.finish();
-        ended
-    });
-    match ended {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&[format!("failed to verify: {}", with_causes(&*error))]);
-            ExitCode::FAILURE
-        }
-    }
+    let Some(config) = configured(arguments.config.clone()) else { return ExitCode::FAILURE };
+    logged(&config, "failed to verify", || start(arguments, &config))
 }
 
 fn start(arguments: &VerifyArguments, config: &Config) -> Result<bool, Box<dyn std::error::Error>> {
