@@ -17,7 +17,7 @@ install_moto() {
 
 # bucket_start moto|minio: ENDPOINT tells where it is.
 bucket_start() {
-    local tries=0 pid port
+    local pid port
     port=$(free_port)
     ENDPOINT=http://127.0.0.1:$port
     case $1 in
@@ -35,15 +35,8 @@ bucket_start() {
     pid=$!
     own "$pid"
     # The bucket is there as soon as the server answers.
-    until curl -fsS -o /dev/null -X PUT -u "$BUCKET_USER:$BUCKET_PASSWORD" --aws-sigv4 aws:amz:us-east-1:s3 \
-        "$ENDPOINT/registry" 2>/dev/null; do
-        tries=$((tries + 1))
-        if [ "$tries" -ge 300 ] || ! kill -0 "$pid" 2>/dev/null; then
-            tail -n 30 "$WORK/$1.log" >&2
-            fail "$1 did not start"
-        fi
-        sleep 0.1
-    done
+    ready "$1" "$pid" "$WORK/$1.log" curl -fsS -X PUT -u "$BUCKET_USER:$BUCKET_PASSWORD" \
+        --aws-sigv4 aws:amz:us-east-1:s3 "$ENDPOINT/registry"
     say "$1 runs as process $pid at $ENDPOINT"
 }
 

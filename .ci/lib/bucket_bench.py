@@ -49,19 +49,7 @@ def requests(proxy):
 
 
 def image(chance):
-    layers = [chance.randbytes(20000) for _ in range(LAYERS)]
-    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [oci.digest_of(layer) for layer in layers]}}).encode()
-
-    def descriptor(kind, data):
-        return {"mediaType": kind, "digest": oci.digest_of(data), "size": len(data)}
-
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": oci.OCI_MANIFEST,
-        "config": descriptor(oci.OCI_CONFIG, config),
-        "layers": [descriptor(oci.OCI_LAYER, layer) for layer in layers],
-    }
-    return layers, config, json.dumps(manifest).encode()
+    return kill.image(chance, [chance.randbytes(20000) for _ in range(LAYERS)])
 
 
 def counted(proxy, address, chance):

@@ -21,7 +21,6 @@ regctl_plain() { regctl registry set --skip-check --tls disabled "$1"; }
 
 # dockerd_start: an engine without network and without images, reached through DOCKER_HOST.
 dockerd_start() {
-    local tries=0
     # A socket's path may have no more than 107 bytes, so it does not go below the work folder.
     DOCKER_RUN=$(mktemp -d /tmp/dockerd.XXXXXX)
     dockerd --data-root "$WORK/docker" --exec-root "$DOCKER_RUN/exec" --pidfile "$DOCKER_RUN/pid" \
@@ -30,14 +29,7 @@ dockerd_start() {
     DOCKERD_PID=$!
     own "$DOCKERD_PID"
     export DOCKER_HOST=unix://$DOCKER_RUN/sock
-    until docker version >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        if [ "$tries" -ge 300 ] || ! kill -0 "$DOCKERD_PID" 2>/dev/null; then
-            tail -n 30 "$WORK/dockerd.log" >&2
-            fail "dockerd did not start"
-        fi
-        sleep 0.2
-    done
+    READY_SECONDS=60 ready dockerd "$DOCKERD_PID" "$WORK/dockerd.log" docker version
     say "dockerd $(docker version --format '{{.Server.Version}}') runs as process $DOCKERD_PID"
 }
 

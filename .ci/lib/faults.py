@@ -100,20 +100,9 @@ class Ledger:
             return chance.choice(sorted(self.there)) if self.there else None
 
 
-def image(chance, pool):
-    layers = [chance.choice(pool), chance.randbytes(chance.randint(1, 20000))]
-    _, config, manifest = kill.image(chance)
-    config, manifest = json.loads(config), json.loads(manifest)
-    config["rootfs"]["diff_ids"] = [oci.digest_of(layer) for layer in layers]
-    config = json.dumps(config).encode()
-    manifest["config"].update(digest=oci.digest_of(config), size=len(config))
-    for descriptor, layer in zip(manifest["layers"], layers):
-        descriptor.update(digest=oci.digest_of(layer), size=len(layer))
-    return layers, config, json.dumps(manifest).encode()
-
-
 def pushes(client, ledger, repository, chance, pool, number):
-    layers, config, manifest = image(chance, pool)
+    layers = [chance.choice(pool), chance.randbytes(chance.randint(1, 20000))]
+    layers, config, manifest = kill.image(chance, layers)
     for blob in [*layers, config]:
         client.push_blob(repository, blob)
     tag = f"t{number}-{chance.getrandbits(32):08x}"

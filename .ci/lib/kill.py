@@ -78,9 +78,9 @@ class Ledger:
             self.moving[repository] = [digest]
 
 
-def image(random_source):
-    """(layers, config, manifest) of a small image of random content."""
-    layers = [random_source.randbytes(random_source.randint(1, 64 << 10)) for _ in range(2)]
+def image(random_source, layers=None):
+    """(layers, config, manifest) of a small image of random content, unless its layers are given."""
+    layers = layers or [random_source.randbytes(random_source.randint(1, 64 << 10)) for _ in range(2)]
     diff_ids = [oci.digest_of(layer) for layer in layers]
     config = json.dumps(
         {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}

@@ -8,8 +8,6 @@ manifest was answered 201. After each kill everything acknowledged is there, on 
 full or not at all.
 """
 
-import hashlib
-import json
 import os
 import random
 import sys
@@ -121,9 +119,8 @@ def push_until(stop, addresses, worker, seed, ledger, failures, counts):
     client = Client(addresses, worker)
     repository, number = f"replicas/worker{worker}", 0
     while not stop.is_set():
-        layers, config, manifest = kill.image(random_source)
-        layers[0] = layers[0] + random_source.randbytes(random_source.randint(0, 3 * CHUNK))
-        manifest, config = rebuilt(layers, config, manifest)
+        sizes = random_source.randint(1, 4 * CHUNK), random_source.randint(1, CHUNK // 2)
+        layers, config, manifest = kill.image(random_source, [random_source.randbytes(size) for size in sizes])
         tag, number = f"{seed}-{number}", number + 1
         digest = oci.digest_of(manifest)
         ledger.begin(repository, tag, digest)
@@ -139,17 +136,6 @@ def push_until(stop, addresses, worker, seed, ledger, failures, counts):
             failures.append(f"refused while serving: {refusal}")
     counts.append(client.resumed)
     client.close()
-
-
-def rebuilt(layers, config, manifest):
-    """The manifest and configuration of these layers."""
-    config, manifest = json.loads(config), json.loads(manifest)
-    config["rootfs"]["diff_ids"] = [oci.digest_of(layer) for layer in layers]
-    config = json.dumps(config).encode()
-    manifest["config"].update(digest="sha256:" + hashlib.sha256(config).hexdigest(), size=len(config))
-    for descriptor, layer in zip(manifest["layers"], layers):
-        descriptor.update(digest=oci.digest_of(layer), size=len(layer))
-    return json.dumps(manifest).encode(), config
 
 
 def main():

@@ -102,6 +102,36 @@ check() {
     fi
 }
 
+# counted TEXT COMMAND...: a check whose last lines are shown when it passed, too.
+counted() {
+    check "$@"
+    sed 's/^/      | /' "$WORK/check.log" | tail -n 5
+}
+
+# ready NAME PID LOG COMMAND...: waits until the command succeeds, at most READY_SECONDS (30), or the process is gone.
+ready() {
+    local name=$1 pid=$2 log=$3 tries=0
+    shift 3
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ "$tries" -ge $((${READY_SECONDS:-30} * 10)) ] || ! kill -0 "$pid" 2>/dev/null; then
+            tail -n 30 "$log" >&2
+            fail "$name did not start"
+        fi
+        sleep 0.1
+    done
+}
+
+# listener NAME COMMAND...: starts a program that prints the address on which it listens; LISTENS is that address.
+listener() {
+    local name=$1
+    shift
+    "$@" >"$WORK/$name" 2>"$WORK/$name.log" </dev/null &
+    own "$!"
+    ready "$name" "$!" "$WORK/$name.log" grep -q . "$WORK/$name"
+    LISTENS=$(cat "$WORK/$name")
+}
+
 # closing: the last line of a step that counts, and its exit code. A step that checked nothing did not pass.
 closing() {
     printf '%s: %s passed, %s failed\n' "$STEP" "$PASSED" "$FAILED"
