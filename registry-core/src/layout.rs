@@ -219,6 +219,24 @@ pub fn blob(digest: &Digest) -> Key {
     key(format_args!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
+/// Whose content lies at a key; `None` if that is no place of content.
+///
+/// ```
+/// use registry_core::{Algorithm, Digest, layout};
+///
+/// let digest = Digest::of(Algorithm::Sha256, b"");
+/// assert_eq!(layout::blob_digest(&layout::blob(&digest)), Some(digest));
+/// assert_eq!(layout::blob_digest(&layout::root()), None);
+/// ```
+#[must_use]
+pub fn blob_digest(key: &Key) -> Option<Digest> {
+    let place = key.as_str().strip_prefix(ROOT)?.strip_prefix("/blobs/")?.strip_suffix("/data")?;
+    let (algorithm, place) = place.split_once('/')?;
+    let (directory, hex) = place.split_once('/')?;
+    let algorithm = Algorithm::ALL.into_iter().find(|known| known.as_str() == algorithm)?;
+    Digest::from_parts(algorithm, hex).ok().filter(|_| hex.starts_with(directory) && directory.len() == 2)
+}
+
 /// The parent of all content of one algorithm, spread over directories named after the first byte of the hash.
 pub(crate) fn blobs(algorithm: Algorithm) -> Key {
     key(format_args!("{ROOT}/blobs/{algorithm}"))
@@ -387,6 +405,25 @@ mod tests {
             (tag_index(&name, &at, &digest), format!("{repository}/_manifests/tags/3.20/index/sha256/{hex}/link")),
         ] {
             assert_eq!(key.as_str(), path);
+        }
+    }
+
+    #[test]
+    fn places_of_content_tell_whose_it_is() {
+        for algorithm in Algorithm::ALL {
+            let digest = Digest::of(algorithm, b"");
+            assert_eq!(blob_digest(&blob(&digest)), Some(digest));
+        }
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for other in [
+            format!("docker/registry/v2/blobs/sha256/e4/{hex}/data"),
+            format!("docker/registry/v2/blobs/sha256/e3b/{hex}/data"),
+            format!("docker/registry/v2/blobs/sha512/e3/{hex}/data"),
+            format!("docker/registry/v2/blobs/sha256/e3/{}/data", &hex[2..]),
+            format!("docker/registry/v2/blobs/sha256/e3/{hex}"),
+            format!("docker/registry/v2/_gc/fossil/sha256/{hex}/01J0000000000000000000000A"),
+        ] {
+            assert_eq!(blob_digest(&other.parse().unwrap()), None, "{other}");
         }
     }
 

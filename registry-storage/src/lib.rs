@@ -4,10 +4,16 @@
 //!
 //! - [`filesystem`]: a directory, laid out as CNCF Distribution does it, that keeps what it acknowledged through a
 //!   power cut.
+//! - [`Opendal`](https://docs.rs/opendal) services, with the feature `opendal`.
+//!
+//! A [`DiskCache`] in front of one that is far away keeps what is read on a local disk.
 
+mod disk_cache;
 pub mod filesystem;
 #[cfg(feature = "opendal")]
 mod opendal;
+
+pub use self::disk_cache::{DiskCache, DiskCacheBuilder, DiskCacheError, DiskCacheUsage};
 
 /// The version of opendal whose operators [`Opendal`] takes.
 #[cfg(feature = "opendal")]
