@@ -13,13 +13,14 @@ use registry_core::storage::{Memory, Storage};
 use registry_core::{Blocking, PullTimes, Registry, TokioBlocking};
 use registry_http::{Activity, RegistryService, RequestRate, Ui};
 use registry_storage::filesystem::{Filesystem, LockError, OpenError, ServingLock, SyncMode};
+use registry_storage::{DiskCache, DiskCacheError, DiskCacheUsage};
 
 #[cfg(feature = "letsencrypt")]
 use crate::acme::Acme;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 use crate::buckets;
 use crate::certificates::{Certificates, CertificatesError};
-use crate::config::{AuthConfig, Config, Driver, Durability};
+use crate::config::{AuthConfig, Config, DiskCacheConfig, Driver, Durability};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::notifications::{self, NotificationsError};
@@ -60,6 +61,9 @@ pub enum AssembleError {
     /// The folder cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The folder of the cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] DiskCacheError),
     /// The folder cannot be claimed.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -127,6 +131,10 @@ pub async fn registry(
         Some(traces) => traces.storage(storage),
         None => storage,
     };
+    let storage = match &config.storage.disk_cache {
+        Some(cache) => disk_cache(storage, cache, metrics).await?,
+        None => storage,
+    };
     let notifications = prepare_notifications(config).await?;
     let mut builder = Registry::builder(Arc::clone(&storage))
         .validation(config.validation.clone())
@@ -148,6 +156,23 @@ pub async fn registry(
         builder = builder.events(Arc::clone(pulls) as _);
     }
     Ok(Assembled { registry: builder.build(), storage, notifications, folder, activity, pulls })
+}
+
+/// Puts a cache before a bucket. What is asked of the bucket is counted behind it.
+async fn disk_cache(
+    storage: Arc<dyn Storage>,
+    config: &DiskCacheConfig,
+    metrics: Option<&Metrics>,
+) -> Result<Arc<dyn Storage>, AssembleError> {
+    let builder = DiskCache::builder(storage, &config.root, config.limit_bytes);
+    let blocking: &dyn Blocking = &TokioBlocking;
+    let cache = blocking.run(move || builder.open()).await??;
+    if let Some(metrics) = metrics {
+        metrics.count_disk_cache(&cache)?;
+    }
+    let DiskCacheUsage { blobs, bytes, .. } = cache.usage();
+    tracing::info!(path = %config.root.display(), blobs, bytes, "blobs are kept on a disk");
+    Ok(Arc::new(cache))
 }
 
 /// Reads what earlier servers left to deliver, off the async workers. The folder may lie in that of the storage, so it

@@ -9,6 +9,7 @@ mod auth;
 mod azure;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod bucket;
+mod cache;
 mod collection;
 mod debug;
 pub mod duration;
@@ -49,6 +50,7 @@ pub use self::auth::AuthConfig;
 pub use self::azure::AzureConfig;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 pub use self::bucket::BucketConfig;
+pub use self::cache::DiskCacheConfig;
 pub use self::collection::GarbageCollection;
 pub use self::debug::DebugConfig;
 #[cfg(feature = "gcs")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::azure;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 use super::bucket::BucketConfig;
+use super::cache::{self, DiskCacheConfig};
 use super::collection::{self, GarbageCollection};
 #[cfg(feature = "gcs")]
 use super::gcs;
@@ -25,8 +26,10 @@ pub struct StorageConfig {
     /// Whether nothing may be changed.
     pub read_only: bool,
     /// How long an address holds by which a client may fetch content where it lies; `None` where all of it comes through
-    /// this server. A folder has no addresses.
+    /// this server. A folder has no addresses, and what is kept on a disk comes from there.
     pub redirects: Option<Duration>,
+    /// Where blobs are kept once they were read; `None` where they are not.
+    pub disk_cache: Option<DiskCacheConfig>,
     /// How abandoned uploads are cleaned up, if they are.
     pub upload_purging: Option<UploadPurging>,
     /// How what nothing needs is taken away.
@@ -53,6 +56,14 @@ pub enum Driver {
 }
 
 impl Driver {
+    fn is_bucket(&self) -> bool {
+        match self {
+            Self::Filesystem { .. } | Self::InMemory => false,
+            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            Self::Bucket(_) => true,
+        }
+    }
+
     /// Distribution's name for it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -120,10 +131,7 @@ pub(super) struct StorageDefaults {
     pub(super) garbage_collection: bool,
 }
 
-const WITHOUT_EFFECT: [(&str, &str); 2] = [
-    ("cache", "what a blob is like is looked up where it lies, so there is nothing to go stale"),
-    ("tag", "tags are looked up with a bound of their own"),
-];
+const WITHOUT_EFFECT: [(&str, &str); 1] = [("tag", "tags are looked up with a bound of their own")];
 
 /// The names beside which one driver stands.
 const RESERVED: [&str; 5] = ["cache", "delete", "maintenance", "redirect", "tag"];
@@ -140,19 +148,33 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let retention = retention::read(&mut maintenance);
     warn_of_idle_rules(&maintenance, &retention, &garbage_collection);
     maintenance.finish();
-    let redirects = redirects(&mut storage);
+    let disk_cache = cache::read(&mut storage, driver.as_ref().is_some_and(Driver::is_bucket));
+    let redirects = redirects(&mut storage, disk_cache.is_some());
     storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
-    Some(StorageConfig { driver: driver?, delete, read_only, redirects, upload_purging, garbage_collection, retention })
+    Some(StorageConfig {
+        driver: driver?,
+        delete,
+        read_only,
+        redirects,
+        disk_cache,
+        upload_purging,
+        garbage_collection,
+        retention,
+    })
 }
 
 /// How long an address of the bucket's holds where nothing is said, as Distribution has it.
 const REDIRECT: Duration = Duration::from_mins(20);
 
 /// Distribution knows only `disable`.
-fn redirects(storage: &mut Section<'_>) -> Option<Duration> {
+fn redirects(storage: &mut Section<'_>, has_cache: bool) -> Option<Duration> {
     let mut section = storage.section("redirect");
-    let is_disabled = section.boolean("disable").unwrap_or(false);
+    let is_disabled = section.boolean("disable");
+    if has_cache && is_disabled == Some(false) {
+        section.warn("disable", "has no effect: blobs come from the disk of storage.cache");
+    }
+    let is_disabled = is_disabled.unwrap_or(false) || has_cache;
     let expiry = section.duration("expiry").unwrap_or(REDIRECT);
     // What services sign holds for a week at the most.
     if !(Duration::from_secs(1)..=Duration::from_hours(7 * 24)).contains(&expiry) {

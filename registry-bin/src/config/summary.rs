@@ -6,7 +6,7 @@ use registry_core::{Platforms, References};
 use registry_http::TlsVersion;
 
 use super::storage::{Driver, StorageConfig};
-use super::{AuthConfig, CheckConfig, Config, GarbageCollection, Listen, RetentionConfig, duration};
+use super::{AuthConfig, CheckConfig, Config, DiskCacheConfig, GarbageCollection, Listen, RetentionConfig, duration};
 
 impl fmt::Display for Config {
     /// One setting in a line, by its path, without secrets.
@@ -105,6 +105,9 @@ impl Config {
 
 fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "storage: {}", storage.driver)?;
+    if let Some(DiskCacheConfig { root, limit_bytes }) = &storage.disk_cache {
+        writeln!(f, "storage.cache.disk: {}, {limit_bytes} bytes at most", root.display())?;
+    }
     writeln!(f, "storage.delete.enabled: {}", storage.delete)?;
     writeln!(f, "storage.maintenance.readonly.enabled: {}", storage.read_only)?;
     garbage_collection(&storage.garbage_collection, f)?;

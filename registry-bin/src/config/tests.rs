@@ -111,7 +111,7 @@ health:
     assert_eq!(
         warnings,
         [
-            "storage.cache: has no effect: what a blob is like is looked up where it lies, so there is nothing to go stale"
+            "storage.cache.blobdescriptor: has no effect: what a blob is like is looked up where it lies, so there is nothing to go stale"
         ]
     );
 }
@@ -408,6 +408,20 @@ fn clients_are_led_to_the_bucket_unless_that_is_off() {
     }
 }
 
+#[cfg(feature = "s3")]
+#[test]
+fn what_is_kept_on_a_disk_comes_from_there() {
+    let read = |text: &str| good(&format!("storage: {{s3: {{bucket: b, region: r}}, {text}}}"));
+    let cached = "cache: {disk: {rootdirectory: /c, maxsize: 1GB}}";
+    let Parsed { config, warnings, .. } = read(cached);
+    let expected = DiskCacheConfig { root: "/c".into(), limit_bytes: 1 << 30 };
+    assert_eq!((config.storage.disk_cache.as_ref(), config.storage.redirects), (Some(&expected), None));
+    assert!(config.to_string().contains("\nstorage.cache.disk: /c, 1073741824 bytes at most\n"), "{config}");
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(read(&format!("{cached}, redirect: {{disable: false}}")).warnings.len(), 1);
+    assert_eq!(read("redirect: {disable: false}").config.storage.redirects, Some(Duration::from_mins(20)));
+}
+
 #[test]
 fn the_harmless_rest_warns_by_name() {
     let document = "
@@ -429,7 +443,7 @@ surprise: 1
         [
             "loglevel",
             "log.hooks",
-            "storage.cache",
+            "storage.cache.blobdescriptor",
             "storage.tag",
             "http.colour",
             "compatibility",

@@ -1,6 +1,7 @@
 //! Numbers for Prometheus: which there are, and their text.
 
 mod collection;
+mod disk_cache;
 mod logins;
 mod notifications;
 mod process;
@@ -17,6 +18,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder
 use registry_core::Registry as Core;
 use registry_core::storage::{Observed, Storage};
 use registry_http::{HttpMetrics, RegistryService};
+use registry_storage::DiskCache;
 use registry_storage::filesystem::Space;
 
 pub use read::{Read, as_float};
@@ -120,6 +122,14 @@ impl Metrics {
     /// If another collector is counted already.
     pub fn count_collection(&self, core: &Core, counts: &Arc<CollectionCounts>) -> prometheus::Result<()> {
         self.register(Box::new(collection::numbers(core, counts)?))
+    }
+
+    /// Counts what a cache before the storage is good for.
+    ///
+    /// # Errors
+    /// If another one is counted already.
+    pub fn count_disk_cache(&self, cache: &DiskCache) -> prometheus::Result<()> {
+        self.register(Box::new(disk_cache::numbers(cache)?))
     }
 
     /// Tells how much room the disk has.

@@ -130,7 +130,7 @@ impl Follower {
                 AtHand::File(frames) => match frames.next().await {
                     Some(Err(error)) => {
                         tracing::warn!(key = %self.key, %error, "the cache cannot be read");
-                        self.at_hand = self.from_storage().await?;
+                        self.at_hand = self.rest().await?;
                         continue;
                     }
                     frame => frame.transpose()?,
@@ -159,11 +159,11 @@ impl Follower {
                 // It is on the disk by now, or will not come.
                 _ => AtHand::Nothing,
             }),
-            Beyond::Nothing => self.from_storage().await,
+            Beyond::Nothing => self.rest().await,
         }
     }
 
-    async fn from_storage(&mut self) -> Result<AtHand, Error> {
+    async fn rest(&mut self) -> Result<AtHand, Error> {
         let size = self.filling.size();
         let object = reopen(&self.inner, &self.key, size).await?;
         let span = Span::new(self.position, size - self.position).unwrap_or(Span::whole(0));

@@ -73,8 +73,8 @@ impl Shelf {
         if !self.is_verified(digest).await {
             return None;
         }
-        let shelf = Arc::clone(self);
-        let opened = self.blocking.run(move || shelf.folder.open_kept(&digest)).await.ok()?;
+        let this = Arc::clone(self);
+        let opened = self.blocking.run(move || this.folder.open_kept(&digest)).await.ok()?;
         match opened {
             Ok(file) => {
                 self.hits.fetch_add(1, Ordering::Relaxed);
@@ -102,10 +102,10 @@ impl Shelf {
 
     /// What an earlier process left may be torn.
     fn verify(self: &Arc<Self>, digest: Digest) -> Verifying {
-        let (shelf, blocking) = (Arc::clone(self), Arc::clone(&self.blocking));
+        let (this, blocking) = (Arc::clone(self), Arc::clone(&self.blocking));
         let work = move || {
-            let is_whole = shelf.folder.is_whole(&digest).unwrap_or(false);
-            let mut state = shelf.state();
+            let is_whole = this.folder.is_whole(&digest).unwrap_or(false);
+            let mut state = this.state();
             state.verifying.remove(&digest);
             if is_whole {
                 state.entries.verified(&digest);
@@ -113,7 +113,7 @@ impl Shelf {
                 tracing::warn!(%digest, "a blob of the cache is not what it should be, and goes");
                 state.entries.forget(&digest);
                 drop(state);
-                shelf.folder.remove(&digest);
+                this.folder.remove(&digest);
             }
             is_whole
         };
@@ -149,9 +149,9 @@ impl Shelf {
     /// Drops what is kept of a blob.
     pub(super) async fn forget(self: &Arc<Self>, digest: Digest) {
         if self.state().entries.forget(&digest) {
-            let shelf = Arc::clone(self);
+            let this = Arc::clone(self);
             // A runtime that stops leaves the file for the next start.
-            let _ = self.blocking.run(move || shelf.folder.remove(&digest)).await;
+            let _ = self.blocking.run(move || this.folder.remove(&digest)).await;
         }
     }
 }
