@@ -41,9 +41,6 @@ const STATE_LIMIT_BYTES: u64 = 16 * 1024;
 /// Loss of an upload only costs its client another try.
 const VOLATILE: WriteOptions = WriteOptions { precondition: Precondition::None, durability: Durability::Volatile };
 
-/// How often the publication of content that a collector takes away at the same time is done again.
-const ROUNDS: usize = 3;
-
 impl<'a> Uploads<'a> {
     pub(crate) fn new(repository: &'a Repository) -> Self {
         Self(repository)
@@ -305,19 +302,20 @@ impl<'a> Uploads<'a> {
         Ok(BlobInfo { digest: *digest, size })
     }
 
-    /// Publishes the bytes, announces them by the link, and looks whether they are still there: content that lay
-    /// there before may have been collected in between.
+    /// Announces the bytes by the link, and then makes sure that they are in their place: content that lies there already is
+    /// kept, and a collector that takes it away from now on leaves a copy for whoever the link announces it to.
     async fn publish(&self, staged: &mut dyn Staged, digest: &Digest, size: u64) -> Result<(), Error> {
-        let blob = layout::blob(digest);
-        for _ in 0..ROUNDS {
+        let (registry, blob) = (self.registry(), layout::blob(digest));
+        if !registry.storage().capabilities().durable_reads {
+            // A power cut may come between the two, and must not leave a link without its bytes.
             staged.publish(&blob).await?;
-            self.registry().announce(self.name(), Member::Layer, digest, digest).await?;
-            let there = self.registry().hold_content(digest).await?;
-            if there.is_some_and(|there| there.size == size) {
-                return Ok(());
-            }
         }
-        Err(Error::Contended)
+        registry.announce(self.name(), Member::Layer, digest, digest).await?;
+        let there = registry.storage().confirm(&blob).await?;
+        if there.is_none_or(|there| there.size != size) {
+            staged.publish(&blob).await?;
+        }
+        Ok(())
     }
 
     /// Drops what the blob was made of. The blob is there whatever becomes of this: what is left goes when the upload is old.

@@ -22,6 +22,7 @@ pub(crate) fn steps(scenario: &Scenario, operation: Operation, moves: &mut Moves
         | ClientAt::ConfirmUnmarked
         | ClientAt::CompareEpoch
         | ClientAt::LookSource
+        | ClientAt::LookOwn
         | ClientAt::Publish => write(scenario, operation, moves, who),
         ClientAt::FirstLink
         | ClientAt::FirstRetired
@@ -69,7 +70,8 @@ fn start(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
         }
         Operation::Put { .. } if scenario.has(Detail::FirstLook) => ClientAt::FirstLink,
         Operation::Put { .. } => ClientAt::PutBytes,
-        Operation::Upload { .. } => ClientAt::Publish,
+        Operation::Upload { .. } if scenario.broken(Deviation::UploadDropsEarly) => ClientAt::Publish,
+        Operation::Upload { .. } => ClientAt::Announce,
         Operation::Mount { .. } => ClientAt::LookSource,
         Operation::Head { .. } => ClientAt::FirstLink,
         Operation::DeleteManifest { .. } if scenario.broken(Deviation::TagsBeforeLink) => ClientAt::LookTag,
@@ -123,11 +125,21 @@ fn write(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
         ClientAt::WriteTag => write_tag(scenario, operation, moves, who),
         ClientAt::Confirm | ClientAt::ConfirmUnmarked => confirm(scenario, link, moves, who),
         ClientAt::LookSource => look_source(scenario, operation, moves, who),
+        ClientAt::LookOwn if moves.state.store.canon.has(digest) => {
+            moves.may("W2 finds, acknowledged:", Subject::Digest(digest), |next| acknowledge(scenario, next, who));
+        }
+        ClientAt::LookOwn => {
+            moves.may("W2 does not find", Subject::Digest(digest), |next| go(next, who, ClientAt::Publish));
+        }
         ClientAt::Publish => moves.may("publishes, if absent,", Subject::Digest(digest), |next| {
             let absent = !next.store.canon.has(digest);
             next.store.canon.insert(digest);
-            next.clients[who].holds_bytes = absent || !scenario.broken(Deviation::UploadDropsEarly);
-            go(next, who, ClientAt::Announce);
+            if scenario.broken(Deviation::UploadDropsEarly) {
+                next.clients[who].holds_bytes = absent;
+                go(next, who, ClientAt::Announce);
+            } else {
+                acknowledge(scenario, next, who);
+            }
         }),
         other => unreachable!("{other:?} writes nothing"),
     }
@@ -137,7 +149,10 @@ fn write(scenario: &Scenario, operation: Operation, moves: &mut Moves<'_>, who: 
 const LOOKED_AGAIN: u8 = u8::MAX;
 
 fn after_announcing(scenario: &Scenario, operation: Operation) -> ClientAt {
-    if !matches!(operation, Operation::Put { .. }) {
+    let is_upload = matches!(operation, Operation::Upload { .. });
+    if is_upload && !scenario.broken(Deviation::UploadDropsEarly) {
+        ClientAt::LookOwn
+    } else if !matches!(operation, Operation::Put { .. }) {
         ClientAt::LookLink
     } else if scenario.broken(Deviation::EpochShortcut) {
         ClientAt::CompareEpoch

@@ -111,7 +111,7 @@ fn a_blob_is_deleted_and_uploaded_again() {
     let scenario = Scenario::new("DELETE of a blob, an upload, a push", World::image()).stored(&[LAYER]);
     let program = [Operation::DeleteBlob { link: LAYER }, Operation::Upload { link: LAYER }, put(IMAGE)];
     let scenario = scenario.client(&program).first_look().runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(FAULTS).recovery(), 290_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER, IMAGE]).faults(FAULTS).recovery(), 280_000);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_blob_goes_from_one_repository_to_another() {
 fn an_upload_beside_a_push() {
     let scenario = push_of_an_image("an upload beside a push").client(&[Operation::Upload { link: LAYER }]).runs(2);
     let scenario = scenario.quarantines(&[LAYER]).retires(&[LAYER]);
-    holds(scenario.faults(ALL_FAULTS).recovery(), 1_500_000);
+    holds(scenario.faults(ALL_FAULTS).recovery(), 770_000);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn promises_hold_while_links_become_old() {
     let scenario = Scenario::new("an upload, then a push, with links that become old", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]).first_look().runs(2);
     let faults = [Fault::Crash, Fault::LateBytes, Fault::LateLinks, Fault::Ageing];
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(&faults), 350_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).faults(&faults), 340_000);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_blob_is_uploaded_and_pushed_while_it_is_deleted() {
     let scenario = Scenario::new("DELETE of a blob beside an upload and a push", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]);
     let scenario = scenario.client(&[Operation::DeleteBlob { link: LAYER }]).runs(2);
-    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).recovery(), 190_000);
+    holds(scenario.quarantines(&[LAYER]).retires(&[LAYER]).recovery(), 170_000);
 }
 
 #[test]

@@ -13,8 +13,8 @@
 //!
 //! A push of manifest m: W0 puts its bytes, W1 writes its revision link, W2 looks at all that m needs, through all
 //! levels, its own bytes first, and brings back what it finds only a copy of; W3 writes the tag; W4 looks whether its
-//! link is still there, and otherwise begins again at W1. An upload, a mount, and a HEAD that finds only a copy do W1
-//! and W2 for their one digest. (`client`, `closure`, `look`)
+//! link is still there, and otherwise begins again at W1. A mount, and a HEAD that finds only a copy, do W1 and W2 for
+//! their one digest. An upload does W1, and puts its bytes if they are not in their place then. (`client`, `closure`, `look`)
 //!
 //! A DELETE removes the link, marks the retired copies of it so that they read as absent, and removes the tags that
 //! still name it. A writer takes marks off when it writes the link, and W4 looks for them, too. (`deletion`)

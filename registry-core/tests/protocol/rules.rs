@@ -60,7 +60,7 @@ pub(crate) enum Deviation {
     NoConfirm,
     /// W2 does not look at a link again after it looked at the retired ones.
     LooksOnce,
-    /// An upload whose bytes are there already drops its own before W2.
+    /// An upload looks for its bytes before W1, and drops its own if they are there.
     UploadDropsEarly,
     /// HEAD answers 200 for a retired link or a fossil and restores nothing.
     HeadRestoresNothing,

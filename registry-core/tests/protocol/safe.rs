@@ -110,7 +110,7 @@ fn head_promises_a_child() {
 fn an_upload_promises_a_layer() {
     let scenario = Scenario::new("an upload, then a push over it", World::image()).stored(&[LAYER]);
     let scenario = scenario.client(&[Operation::Upload { link: LAYER }, put(IMAGE)]).first_look();
-    holds(scenario.runs(2).quarantines(&[LAYER]).retires(&[LAYER]), 20_000);
+    holds(scenario.runs(2).quarantines(&[LAYER]).retires(&[LAYER]), 19_000);
 }
 
 #[test]

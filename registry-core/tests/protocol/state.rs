@@ -119,7 +119,7 @@ pub(crate) struct Client {
     pub(crate) at: ClientAt,
     /// The digest that it looks at, by its place in needs(m); or the tag that a DELETE looks at.
     pub(crate) item: u8,
-    /// An upload: the bytes that came are still kept.
+    /// An upload that looks before it announces: the bytes that came are still kept.
     pub(crate) holds_bytes: bool,
     /// Only for the mutant with epochs: the one that it read.
     pub(crate) epoch: u8,
@@ -156,6 +156,7 @@ pub(crate) enum ClientAt {
     CompareEpoch,
     /// A mount and an upload.
     LookSource,
+    LookOwn,
     Publish,
     /// A DELETE.
     RemoveLink,
