@@ -37,6 +37,9 @@ const CATALOG_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// How late the catalog may tell what other processes changed in the same storage.
 const CATALOG_PATIENCE: Duration = Duration::from_secs(2);
 
+/// A client pushes the manifest right behind its blobs.
+const RECENT: Duration = Duration::from_mins(1);
+
 /// A registry, and the claim on what it stores in.
 #[derive(Debug)]
 pub struct Assembled {
@@ -142,6 +145,9 @@ pub async fn registry(
         .read_only(config.storage.read_only)
         .manifest_cache(MANIFEST_CACHE_BYTES)
         .catalog_cache(CATALOG_CACHE_BYTES, CATALOG_PATIENCE);
+    if config.storage.driver.is_bucket() {
+        builder = builder.recent_blobs(RECENT);
+    }
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());
     }

@@ -96,6 +96,9 @@ impl<'a> Blobs<'a> {
         let (registry, unknown) = (self.registry(), || Error::BlobUnknown { digest: *digest });
         let target = registry.promise_member(self.0, Member::Layer, digest).await?.ok_or_else(unknown)?;
         let (key, metadata) = registry.promise_content(&target).await?.ok_or_else(unknown)?;
+        if target == *digest {
+            registry.saw_blob(self.0.name(), digest, metadata.size);
+        }
         Ok((key, metadata.size))
     }
 
@@ -130,6 +133,7 @@ impl<'a> Blobs<'a> {
         let _order = self.0.lock_tags().await;
         self.target(digest).await?;
         protection::check(self.0, Member::Layer, digest).await?;
+        self.registry().forget_blob(self.0.name(), digest);
         self.registry().delete_member(self.0.name(), Member::Layer, digest).await?;
         self.0.record(EventAction::Delete, |event| event.digest = Some(*digest));
         Ok(())
@@ -153,6 +157,9 @@ impl<'a> Blobs<'a> {
         let Some(metadata) = registry.hold_content(&target).await? else {
             return Ok(None);
         };
+        if target == *digest {
+            registry.saw_blob(self.0.name(), digest, metadata.size);
+        }
         self.0.record(EventAction::Mount, |event| {
             event.digest = Some(*digest);
             event.size = Some(metadata.size);

@@ -156,6 +156,10 @@ impl Need {
 /// had put it.
 async fn find(repository: &Repository, need: &Need, certainty: Certainty) -> Result<Option<Digest>, Error> {
     let (registry, name, digest) = (repository.registry(), repository.name(), need.digest);
+    let recent = (certainty == Certainty::Present && !need.is_manifest).then(|| registry.recent_blob(name, &digest));
+    if recent.flatten() == Some(need.size) {
+        return Ok(Some(digest));
+    }
     let member = if need.is_manifest { Member::Revision } else { Member::Layer };
     let target = match certainty {
         Certainty::Present => registry.member(name, member, &digest).await?,
@@ -166,10 +170,12 @@ async fn find(repository: &Repository, need: &Need, certainty: Certainty) -> Res
         Certainty::Present => registry.stat_content(&target).await?,
         Certainty::Durable => registry.hold_content(&target).await?,
     };
-    match metadata {
-        Some(metadata) if metadata.size != need.size => {
-            Err(InvalidManifest::Size { digest, stated: need.size, stored: metadata.size }.into())
-        }
-        found => Ok(found.map(|_| target)),
+    let Some(metadata) = metadata else { return Ok(None) };
+    if metadata.size != need.size {
+        return Err(InvalidManifest::Size { digest, stated: need.size, stored: metadata.size }.into());
     }
+    if !need.is_manifest && target == digest {
+        registry.saw_blob(name, &digest, metadata.size);
+    }
+    Ok(Some(target))
 }

@@ -37,6 +37,7 @@ mod protection;
 mod pulls;
 mod quarantine;
 mod range;
+mod recent_blobs;
 mod reference;
 mod referrers;
 mod registry;

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::known_manifests::KnownManifests;
 use crate::known_repositories::KnownRepositories;
+use crate::recent_blobs::RecentBlobs;
 use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
 use crate::{
@@ -58,6 +59,7 @@ struct Inner {
     indexed: Indexed,
     known_manifests: Option<Arc<KnownManifests>>,
     known_repositories: Option<Arc<KnownRepositories>>,
+    recent_blobs: Option<Arc<RecentBlobs>>,
     hits: Arc<AtomicU64>,
 }
 
@@ -128,6 +130,16 @@ impl RegistryBuilder {
         self
     }
 
+    /// Takes the word of the last push, mount or look for `patience` that a repository has a blob, when a manifest that needs it
+    /// is first checked; nothing by default. For a storage that is slow to ask, and one manifest after another.
+    ///
+    /// A push asks for all of it once more behind that, whatever was seen. Where another process took a blob away meanwhile,
+    /// the push is refused all the same, but the manifest may be readable by its digest.
+    pub fn recent_blobs(mut self, patience: Duration) -> Self {
+        self.0.recent_blobs = (!patience.is_zero()).then(|| Arc::new(RecentBlobs::new(patience)));
+        self
+    }
+
     /// Reads write nothing, not even an index that can be made again; off by default. Operations that change something
     /// are for the embedder to refuse.
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -160,6 +172,7 @@ impl Registry {
             indexed: Indexed::default(),
             known_manifests: None,
             known_repositories: None,
+            recent_blobs: None,
             hits: Arc::default(),
         })
     }
@@ -187,6 +200,7 @@ impl Registry {
             tag_locks,
             known_manifests,
             known_repositories,
+            recent_blobs,
             hits,
             ..
         } = &*self.0;
@@ -205,6 +219,7 @@ impl Registry {
             indexed: Indexed::default(),
             known_manifests: known_manifests.clone(),
             known_repositories: known_repositories.clone(),
+            recent_blobs: recent_blobs.clone(),
             hits: Arc::clone(hits),
         }))
     }
@@ -265,6 +280,25 @@ impl Registry {
 
     pub(crate) fn known_repositories(&self) -> Option<&KnownRepositories> {
         self.0.known_repositories.as_deref()
+    }
+
+    /// A repository has a blob of this size, under its own digest.
+    pub(crate) fn saw_blob(&self, name: &RepositoryName, digest: &Digest, size: u64) {
+        if let Some(recent) = &self.0.recent_blobs {
+            recent.note(name, digest, size, self.clock().now());
+        }
+    }
+
+    /// The size of a blob that the repository was seen to have a moment ago.
+    pub(crate) fn recent_blob(&self, name: &RepositoryName, digest: &Digest) -> Option<u64> {
+        self.0.recent_blobs.as_ref()?.size(name, digest, self.clock().now())
+    }
+
+    /// A blob of the repository is taken away.
+    pub(crate) fn forget_blob(&self, name: &RepositoryName, digest: &Digest) {
+        if let Some(recent) = &self.0.recent_blobs {
+            recent.forget(name, digest);
+        }
     }
 
     pub(crate) fn hits(&self) -> &AtomicU64 {

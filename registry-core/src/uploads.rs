@@ -294,6 +294,7 @@ impl<'a> Uploads<'a> {
         }
         let size = staged.size();
         self.publish(&mut *staged, digest, size).await?;
+        self.registry().saw_blob(self.name(), digest, size);
         self.tidy(id, staged).await;
         self.0.record(EventAction::Push, |event| {
             event.digest = Some(*digest);

@@ -56,7 +56,9 @@ pub enum Driver {
 }
 
 impl Driver {
-    fn is_bucket(&self) -> bool {
+    /// Whether it is a service that is asked over a network.
+    #[must_use]
+    pub fn is_bucket(&self) -> bool {
         match self {
             Self::Filesystem { .. } | Self::InMemory => false,
             #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use registry_core::storage::Storage;
@@ -16,6 +17,7 @@ use crate::world::{Seams, World};
 pub(crate) fn process(world: &Arc<World>, storage: &Arc<Scheduled>) -> Registry {
     let seams = Arc::new(Seams(Arc::clone(world)));
     Registry::builder(Arc::clone(storage) as Arc<dyn Storage>)
+        .recent_blobs(if storage.capabilities().durable_reads { Duration::from_mins(1) } else { Duration::ZERO })
         .clock(Arc::clone(&seams) as Arc<dyn Clock>)
         .random(seams as Arc<dyn Random>)
         .blocking(Arc::new(InlineBlocking))

@@ -107,6 +107,8 @@ impl Storage for Scheduled {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.inner.capabilities();
         capabilities.prompt_deletes = self.prompt_deletes;
+        // As an object store is.
+        capabilities.durable_reads = !self.prompt_deletes;
         capabilities
     }
 
