@@ -28,14 +28,14 @@ BLOB_MIB = 64
 ASKED = 500
 # No more requests than that for each operation.
 MOST = {
-    "push of an image of ten layers": 243,
+    "push of an image of ten layers": 166,
     "manifest by tag, the first time": 3,
     "manifest by tag, later": 2,
     "manifest by tag, HEAD": 2,
     "blob, HEAD": 2,
     "blob, GET through the registry": 3,
     "pull of the image": 35,
-    "push of the same image to another tag": 54,
+    "push of the same image to another tag": 32,
 }
 
 

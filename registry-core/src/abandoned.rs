@@ -32,13 +32,13 @@ impl Uploads<'_> {
         }
     }
 
-    /// When an upload started, as it says itself. A power cut may have left that empty; then when it was last touched.
+    /// When an upload started, as it says itself, or its identity does. Where neither tells, when it was last touched.
     async fn started_at(&self, id: &UploadId) -> Result<Option<SystemTime>, Error> {
         let storage = self.registry().storage();
         let key = layout::upload_started_at(self.name(), id);
         let said = storage.read(&key, STARTED_AT_LIMIT_BYTES).await?.unwrap_or_default();
         let said = std::str::from_utf8(&said).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
-        let mut touched = said;
+        let mut touched = said.or_else(|| id.started());
         let beside = [layout::upload_data(self.name(), id), layout::upload_state(self.name(), id)];
         for key in [key].into_iter().chain(beside) {
             if touched.is_none() {

@@ -23,6 +23,7 @@ pub mod gc;
 mod hasher;
 mod known_manifests;
 mod known_repositories;
+mod known_uploads;
 pub mod layout;
 mod limits;
 mod listings;
@@ -47,6 +48,7 @@ mod tag_rules;
 mod tags;
 pub mod transfer;
 mod upload_id;
+mod upload_state;
 mod uploads;
 pub mod verify;
 

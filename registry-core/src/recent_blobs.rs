@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_over_soon() {
-        let recent = RecentBlobs::new(Duration::from_secs(60));
+        let recent = RecentBlobs::new(Duration::from_mins(1));
         let (name, digest) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         recent.note(&name, &digest, 7, at(100));

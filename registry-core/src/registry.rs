@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::known_manifests::KnownManifests;
 use crate::known_repositories::KnownRepositories;
+use crate::known_uploads::KnownUploads;
 use crate::recent_blobs::RecentBlobs;
 use crate::referrers::Indexed;
 use crate::storage::{Deletion, Key, Pace, Paced, Storage, WriteOptions};
@@ -60,6 +61,7 @@ struct Inner {
     known_manifests: Option<Arc<KnownManifests>>,
     known_repositories: Option<Arc<KnownRepositories>>,
     recent_blobs: Option<Arc<RecentBlobs>>,
+    known_uploads: Arc<KnownUploads>,
     hits: Arc<AtomicU64>,
 }
 
@@ -173,6 +175,7 @@ impl Registry {
             known_manifests: None,
             known_repositories: None,
             recent_blobs: None,
+            known_uploads: Arc::default(),
             hits: Arc::default(),
         })
     }
@@ -201,6 +204,7 @@ impl Registry {
             known_manifests,
             known_repositories,
             recent_blobs,
+            known_uploads,
             hits,
             ..
         } = &*self.0;
@@ -220,6 +224,7 @@ impl Registry {
             known_manifests: known_manifests.clone(),
             known_repositories: known_repositories.clone(),
             recent_blobs: recent_blobs.clone(),
+            known_uploads: Arc::clone(known_uploads),
             hits: Arc::clone(hits),
         }))
     }
@@ -276,6 +281,10 @@ impl Registry {
 
     pub(crate) fn known_manifests(&self) -> Option<&KnownManifests> {
         self.0.known_manifests.as_deref()
+    }
+
+    pub(crate) fn known_uploads(&self) -> &KnownUploads {
+        &self.0.known_uploads
     }
 
     pub(crate) fn known_repositories(&self) -> Option<&KnownRepositories> {

@@ -21,6 +21,16 @@ impl UploadId {
         let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
+
+    /// When the upload started, if its identity tells.
+    #[must_use]
+    pub fn started(&self) -> Option<SystemTime> {
+        if self.0.get_version_num() != 7 {
+            return None;
+        }
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+    }
 }
 
 /// A text that is not the identity of an upload.
@@ -76,6 +86,7 @@ mod tests {
         fn round_trips(seconds in 0..10_000_000_000_u64, random in any::<[u8; 10]>()) {
             let id = UploadId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), random);
             prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(id.started(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
         }
 
         #[test]

@@ -1,14 +1,13 @@
 //! Uploads: content on its way into a repository, in one piece or in chunks, resumable by any process.
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-
 use crate::content::{self, ContentStream, Intake, Stop};
+use crate::known_uploads::Followed;
 use crate::layout::Member;
-use crate::storage::{self, Deletion, Durability, Precondition, StageMode, Staged, WriteOptions};
+use crate::storage::{self, Deletion, Key, StageMode, Staged};
+use crate::upload_state::{Progress, State};
 use crate::{
-    Algorithm, BlobInfo, BodyError, Digest, Error, EventAction, HashCheckpoint, Hasher, Registry, Repository,
-    RepositoryName, UploadId, layout,
+    Algorithm, BlobInfo, BodyError, Caller, Digest, Error, EventAction, Hasher, Registry, Repository, RepositoryName,
+    UploadId, layout,
 };
 
 /// The uploads of a repository.
@@ -24,23 +23,6 @@ pub struct UploadStatus {
     pub size: u64,
 }
 
-/// What is kept beside the staged bytes, so that any process can go on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct State {
-    /// Who started it.
-    owner: Option<String>,
-    /// How many bytes the hash below has taken in.
-    offset: u64,
-    /// The hash of those bytes. It may be unknown to this version; then the bytes are hashed again.
-    hash: HashCheckpoint,
-}
-
-/// No state is longer: the longest owner, and 208 bytes of SHA-512 in base64.
-const STATE_LIMIT_BYTES: u64 = 16 * 1024;
-
-/// Loss of an upload only costs its client another try.
-const VOLATILE: WriteOptions = WriteOptions { precondition: Precondition::None, durability: Durability::Volatile };
-
 impl<'a> Uploads<'a> {
     pub(crate) fn new(repository: &'a Repository) -> Self {
         Self(repository)
@@ -54,7 +36,7 @@ impl<'a> Uploads<'a> {
     pub async fn start(&self, algorithm: Algorithm) -> Result<UploadStatus, Error> {
         let id = self.fresh_id();
         self.create(&id).await?;
-        self.save(&id, 0, &Hasher::new(algorithm)).await?;
+        self.note_begin(&id, Hasher::new(algorithm)).await?;
         Ok(UploadStatus { id, size: 0 })
     }
 
@@ -63,9 +45,10 @@ impl<'a> Uploads<'a> {
     /// # Errors
     /// [`Error::UploadUnknown`] if there is none of this caller.
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus, Error> {
-        self.load(id).await?;
+        let state = self.load(id).await?;
         let size = self.registry().storage().staged_size(&layout::upload_data(self.name(), id)).await?;
-        Ok(UploadStatus { id: *id, size: size.ok_or(Error::UploadUnknown { id: *id })? })
+        let begun = self.may_be_empty(state.as_ref()).then_some(0);
+        Ok(UploadStatus { id: *id, size: size.or(begun).ok_or(Error::UploadUnknown { id: *id })? })
     }
 
     /// Adds content at the end, which must be at `offset` if that is given.
@@ -82,9 +65,9 @@ impl<'a> Uploads<'a> {
         offset: Option<u64>,
         content: ContentStream<'_>,
     ) -> Result<UploadStatus, Error> {
-        let (mut staged, hasher) = self.resume(id, offset).await?;
-        let (hasher, end) = self.take_in(id, &mut *staged, hasher, content).await?;
-        self.note(id, &mut *staged, &hasher).await?;
+        let (mut staged, mut progress) = self.resume(id, offset).await?;
+        let end = self.take_in(id, &mut *staged, &mut progress, content).await?;
+        self.note(id, &mut *staged, &mut progress).await?;
         end?;
         Ok(UploadStatus { id: *id, size: staged.size() })
     }
@@ -103,13 +86,13 @@ impl<'a> Uploads<'a> {
         offset: Option<u64>,
         content: ContentStream<'_>,
     ) -> Result<BlobInfo, Error> {
-        let (mut staged, hasher) = self.resume(id, offset).await?;
-        let (hasher, end) = self.take_in(id, &mut *staged, hasher, content).await?;
+        let (mut staged, mut progress) = self.resume(id, offset).await?;
+        let end = self.take_in(id, &mut *staged, &mut progress, content).await?;
         if end.is_err() {
-            self.note(id, &mut *staged, &hasher).await?;
+            self.note(id, &mut *staged, &mut progress).await?;
         }
         end?;
-        self.commit(id, staged, hasher, digest).await
+        self.commit(id, staged, progress.hasher, digest).await
     }
 
     /// Makes content a blob of the repository in one go. When it fails, nothing of it is left.
@@ -153,40 +136,27 @@ impl<'a> Uploads<'a> {
     }
 
     async fn create(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
-        let started_at = humantime::format_rfc3339_seconds(self.registry().clock().now()).to_string();
-        let storage = self.registry().storage();
-        storage.write(&layout::upload_started_at(self.name(), id), started_at.into(), VOLATILE).await?;
-        let staged = storage.stage(&layout::upload_data(self.name(), id), StageMode::Create).await?;
+        if self.is_dated_at_once() {
+            self.date(id).await?;
+        }
+        self.begin(id).await
+    }
+
+    async fn begin(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
+        let key = layout::upload_data(self.name(), id);
+        let staged = self.registry().storage().stage(&key, StageMode::Create).await?;
         staged.ok_or(Error::UploadUnknown { id: *id })
     }
 
-    /// The state of an upload of this caller; `None` if another registry started it and kept none.
-    async fn load(&self, id: &UploadId) -> Result<Option<State>, Error> {
-        let unknown = Error::UploadUnknown { id: *id };
-        let storage = self.registry().storage();
-        let Some(content) = storage.read(&layout::upload_state(self.name(), id), STATE_LIMIT_BYTES).await? else {
-            let started = storage.stat(&layout::upload_started_at(self.name(), id)).await?;
-            return started.map(|_| None).ok_or(unknown);
-        };
-        match serde_json::from_slice::<State>(&content) {
-            Ok(state) if state.owner == self.0.caller().principal => Ok(Some(state)),
-            Ok(_) => Err(unknown),
-            Err(error) => {
-                // Without it nobody can tell whose upload this is.
-                tracing::warn!(%error, repository = %self.name(), upload = %id, "the state of an upload is torn");
-                Err(unknown)
-            }
-        }
+    /// A volume may be served by another registry at any time, which ends uploads by their date. In a bucket most uploads are
+    /// over before that is worth a request; there a date comes with the first note.
+    fn is_dated_at_once(self) -> bool {
+        self.registry().storage().capabilities().exclusive_staging
     }
 
-    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<(), Error> {
-        let state = State { owner: self.0.caller().principal.clone(), offset, hash: hasher.checkpoint() };
-        let content = serde_json::to_vec(&state).map_err(|error| storage::Error::Failed {
-            key: layout::upload_state(self.name(), id),
-            source: error.into(),
-        })?;
-        let key = layout::upload_state(self.name(), id);
-        Ok(self.registry().storage().write(&key, Bytes::from(content), VOLATILE).await?)
+    /// Whether an upload with this state may have begun where no bytes are staged.
+    fn may_be_empty(self, state: Option<&State>) -> bool {
+        state.is_some() && !self.registry().storage().capabilities().exclusive_staging
     }
 
     /// Stages all of `content`, and notes from time to time how far it is, so that whoever goes on after a crash has
@@ -195,71 +165,87 @@ impl<'a> Uploads<'a> {
         &self,
         id: &UploadId,
         staged: &mut dyn Staged,
-        mut hasher: Hasher,
+        progress: &mut Progress,
         content: ContentStream<'_>,
-    ) -> Result<(Hasher, Result<(), BodyError>), Error> {
+    ) -> Result<Result<(), BodyError>, Error> {
         let mut intake = Intake::new(content);
         let pause_bytes = self.registry().limits().checkpoint_bytes;
         loop {
-            let stop;
-            (hasher, stop) = match intake.stage(staged, hasher, pause_bytes).await {
+            let (hasher, stop) = match intake.stage(staged, progress.hasher.clone(), pause_bytes).await {
                 // Somebody else was faster, or a crash cut off the end of an upload whose bytes are a blob already.
                 Err(Error::Storage(storage::Error::Busy { .. })) => {
                     return Err(Error::OffsetMismatch { size: staged.size() });
                 }
                 taken_in => taken_in?,
             };
+            progress.hasher = hasher;
             match stop {
-                Stop::Pause => self.note(id, staged, &hasher).await?,
-                Stop::End(end) => return Ok((hasher, end)),
+                Stop::Pause => self.note(id, staged, progress).await?,
+                Stop::End(end) => return Ok(end),
             }
         }
     }
 
-    /// Notes how far an upload is. The hash vouches for the bytes, so they are made durable before it.
-    async fn note(&self, id: &UploadId, staged: &mut dyn Staged, hasher: &Hasher) -> Result<(), Error> {
-        staged.sync().await?;
-        self.save(id, staged.size(), hasher).await
-    }
-
     /// Opens an upload at `offset`, with the hash of what it has.
-    async fn resume(&self, id: &UploadId, offset: Option<u64>) -> Result<(Box<dyn Staged>, Hasher), Error> {
+    async fn resume(&self, id: &UploadId, offset: Option<u64>) -> Result<(Box<dyn Staged>, Progress), Error> {
         let opened = self.open(id).await;
         // Read when nobody else can write it. Whose it is not, learns nothing of it.
         let state = self.load(id).await?;
-        let mut staged = opened?;
-        if let Some(state) = &state {
-            staged = self.up_to_date(id, staged, state).await?;
-        }
+        let staged = match opened {
+            Err(Error::UploadUnknown { .. }) if self.may_be_empty(state.as_ref()) => self.begin(id).await?,
+            opened => opened?,
+        };
+        let (mut staged, known) = match &state {
+            Some(state) => self.up_to_date(id, staged, state).await?,
+            None => (staged, None),
+        };
         let size = staged.size();
         if offset.is_some_and(|offset| offset != size) {
+            if let Some(known) = known {
+                self.registry().known_uploads().put(self.name(), id, known);
+            }
             return Err(Error::OffsetMismatch { size });
         }
-        let checkpoint = state.as_ref().and_then(|state| Some((state.offset, Hasher::restore(&state.hash)?)));
+        let is_dated = self.is_dated_at_once() || state.as_ref().is_some_and(|state| state.offset > 0);
+        if let Some(Followed { noted, hasher, .. }) = known {
+            return Ok((staged, Progress { hasher, followed: Some(noted), is_dated }));
+        }
+        let hasher = self.hash_again(&mut *staged, state.as_ref()).await?;
+        Ok((staged, Progress { hasher, followed: None, is_dated }))
+    }
+
+    /// The hash of what is staged, from what was noted on.
+    async fn hash_again(&self, staged: &mut dyn Staged, state: Option<&State>) -> Result<Hasher, Error> {
+        let size = staged.size();
+        let checkpoint = state.and_then(|state| Some((state.offset, Hasher::restore(&state.hash)?)));
         let (from, hasher) = match checkpoint {
             Some((from, hasher)) if from <= size => (from, hasher),
             Some((_, hasher)) => (0, Hasher::new(hasher.algorithm())),
             None => (0, Hasher::new(Algorithm::Sha256)),
         };
-        let hasher = if from == size { hasher } else { content::rehash(&mut *staged, from, hasher).await? };
-        Ok((staged, hasher))
+        if from == size { Ok(hasher) } else { content::rehash(staged, from, hasher).await }
     }
 
-    /// The same staged bytes, opened anew if others may have gone on with them since this process knew them: then there is
-    /// another number of them than was noted last.
+    /// The same staged bytes, and what this process knows of them; opened anew if others may have gone on with them since:
+    /// then there is another number of them than was noted last, or others noted something.
     async fn up_to_date(
         &self,
         id: &UploadId,
         staged: Box<dyn Staged>,
         state: &State,
-    ) -> Result<Box<dyn Staged>, Error> {
+    ) -> Result<(Box<dyn Staged>, Option<Followed>), Error> {
+        let known = self.registry().known_uploads().take(self.name(), id);
+        let known = known.filter(|known| known.noted == state.offset && known.size == staged.size());
         let storage = self.registry().storage();
-        if state.offset == staged.size() || storage.capabilities().exclusive_staging {
-            return Ok(staged);
+        if known.is_some() || state.offset == staged.size() || storage.capabilities().exclusive_staging {
+            return Ok((staged, known));
         }
         drop(staged);
         storage.staged_size(&layout::upload_data(self.name(), id)).await?;
-        self.open(id).await
+        match self.open(id).await {
+            Err(Error::UploadUnknown { .. }) => Ok((self.begin(id).await?, None)),
+            opened => Ok((opened?, None)),
+        }
     }
 
     pub(crate) async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
@@ -303,17 +289,19 @@ impl<'a> Uploads<'a> {
         Ok(BlobInfo { digest: *digest, size })
     }
 
-    /// Announces the bytes by the link, and then makes sure that they are in their place: content that lies there already is
-    /// kept, and a collector that takes it away from now on leaves a copy for whoever the link announces it to.
+    /// Announces the bytes by the link, and then puts them into their place, unless they are there: a collector that takes them
+    /// away from now on leaves a copy for whoever the link announces them to.
     async fn publish(&self, staged: &mut dyn Staged, digest: &Digest, size: u64) -> Result<(), Error> {
         let (registry, blob) = (self.registry(), layout::blob(digest));
-        if !registry.storage().capabilities().durable_reads {
-            // A power cut may come between the two, and must not leave a link without its bytes.
-            staged.publish(&blob).await?;
+        let announce = registry.announce(self.name(), Member::Layer, digest, digest);
+        if registry.storage().capabilities().durable_reads {
+            announce.await?;
+            return Ok(staged.publish(&blob).await?);
         }
-        registry.announce(self.name(), Member::Layer, digest, digest).await?;
-        let there = registry.storage().confirm(&blob).await?;
-        if there.is_none_or(|there| there.size != size) {
+        // A power cut may come between the two, and must not leave a link without its bytes.
+        staged.publish(&blob).await?;
+        announce.await?;
+        if registry.storage().confirm(&blob).await?.is_none_or(|there| there.size != size) {
             staged.publish(&blob).await?;
         }
         Ok(())
@@ -325,8 +313,12 @@ impl<'a> Uploads<'a> {
             self.discard(id, staged).await
         } else {
             // Whoever holds the writer keeps nobody away, and all of its bytes lie below the upload.
+            let objects = staged.objects();
             drop(staged);
-            self.remove(id).await
+            match objects {
+                Some(objects) => self.remove_each(id, objects).await,
+                None => self.remove(id).await,
+            }
         };
         if let Err(error) = tidied {
             tracing::warn!(%error, repository = %self.name(), upload = %id, "a finished upload cannot be cleared away");
@@ -339,10 +331,14 @@ impl<'a> Uploads<'a> {
     }
 
     pub(crate) async fn remove(&self, id: &UploadId) -> Result<(), Error> {
-        match self.registry().storage().delete_all(&layout::upload(self.name(), id)).await? {
-            Deletion::Acked => Ok(()),
-            Deletion::Unknown => Err(Error::DeleteUnknown),
-        }
+        certain(self.registry().storage().delete_all(&layout::upload(self.name(), id)).await?)
+    }
+
+    /// Removes an upload of which all objects are known.
+    async fn remove_each(&self, id: &UploadId, mut objects: Vec<Key>) -> Result<(), Error> {
+        objects.push(layout::upload_started_at(self.name(), id));
+        objects.push(layout::upload_state(self.name(), id));
+        certain(self.registry().storage().delete_each(&objects).await?)
     }
 
     pub(crate) fn registry(self) -> &'a Registry {
@@ -351,5 +347,16 @@ impl<'a> Uploads<'a> {
 
     pub(crate) fn name(self) -> &'a RepositoryName {
         self.0.name()
+    }
+
+    pub(crate) fn caller(self) -> &'a Caller {
+        self.0.caller()
+    }
+}
+
+fn certain(deletion: Deletion) -> Result<(), Error> {
+    match deletion {
+        Deletion::Acked => Ok(()),
+        Deletion::Unknown => Err(Error::DeleteUnknown),
     }
 }

@@ -84,8 +84,9 @@ async fn parts_lie_beside_the_key_and_go_when_discarded() {
     let mut staged = create(&storage, "up/data").await;
     append(&mut staged, "first").await;
     append(&mut staged, "second").await;
-    let expected = ["up/data.parts/00000000000000000000", "up/data.parts/00000000000000000005", "up/data.parts/open"];
+    let expected = ["up/data.parts/00000000000000000000", "up/data.parts/00000000000000000005"];
     assert_eq!(paths(&operator).await, expected);
+    assert_eq!(staged.objects(), Some(expected.map(key).to_vec()));
     staged.publish(&key("blob")).await.unwrap();
     staged.discard().await.unwrap();
     assert_eq!(paths(&operator).await, ["blob"]);
@@ -117,10 +118,12 @@ async fn a_part_behind_a_gap_belongs_to_nobody() {
 }
 
 #[tokio::test]
-async fn parts_that_nobody_began_are_not_found() {
+async fn what_has_no_bytes_yet_costs_nothing_and_is_not_found() {
     let (operator, storage) = memory();
-    operator.write("up/data.parts/00000000000000000000", "stray").await.unwrap();
-    assert!(storage.stage(&key("up/data"), StageMode::Resume).await.unwrap().is_none());
+    drop(create(&storage, "up/data").await);
+    assert_eq!(paths(&operator).await, [""; 0]);
+    let other = Opendal::new(operator).unwrap();
+    assert!(other.stage(&key("up/data"), StageMode::Resume).await.unwrap().is_none());
     assert_eq!(storage.staged_size(&key("up/data")).await.unwrap(), None);
 }
 
@@ -176,6 +179,69 @@ async fn an_upload_goes_from_process_to_process() {
     assert_eq!(two.blobs().stat(&digest).await.unwrap().size, 6);
     let late = two.uploads().append(&begun.id, None, content("g")).await;
     assert!(matches!(late, Err(registry_core::Error::UploadUnknown { .. })), "{late:?}");
+}
+
+/// What a client does with its upload, each at any of three processes.
+#[derive(Debug, Clone)]
+enum Step {
+    Append { bytes: usize, tells_offset: bool },
+    AskHowFar,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = (usize, Step)> {
+    // Much is noted for others at once, little is not.
+    let bytes = prop_oneof![4 => 0..100_usize, 1 => 1_000_000..1_200_000_usize];
+    let step = prop_oneof![
+        6 => (bytes, any::<bool>()).prop_map(|(bytes, tells_offset)| Step::Append { bytes, tells_offset }),
+        1 => Just(Step::AskHowFar),
+        1 => Just(Step::Restart),
+    ];
+    (0..3_usize, step)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn an_upload_goes_on_wherever_it_comes(
+        starts in 0..3_usize,
+        steps in prop::collection::vec(step(), 1..12),
+        ends in 0..3_usize,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let operator = Operator::new(services::Memory::default()).unwrap();
+            let process = || {
+                let storage = Arc::new(Opendal::new(operator.clone()).unwrap());
+                Registry::builder(storage).build().repository(&"a".parse().unwrap())
+            };
+            let mut processes = [process(), process(), process()];
+            let id = processes[starts].uploads().start(Algorithm::Sha256).await.unwrap().id;
+            let mut sent = Vec::new();
+            for (number, step) in steps {
+                let uploads = processes[number].uploads();
+                match step {
+                    Step::Append { bytes, tells_offset } => {
+                        let content = vec![u8::try_from(sent.len() % 251).unwrap(); bytes];
+                        let offset = tells_offset.then_some(sent.len() as u64);
+                        sent.extend_from_slice(&content);
+                        let frames = futures::stream::iter([Ok(Bytes::from(content))]).boxed();
+                        let status = uploads.append(&id, offset, frames).await.unwrap();
+                        assert_eq!(status.size, sent.len() as u64);
+                    }
+                    Step::AskHowFar => assert_eq!(uploads.status(&id).await.unwrap().size, sent.len() as u64),
+                    Step::Restart => processes[number] = process(),
+                }
+            }
+            let digest = Digest::of(Algorithm::Sha256, &sent);
+            let nothing = futures::stream::empty().boxed();
+            processes[ends].uploads().finish(&id, &digest, None, nothing).await.unwrap();
+            let blob = format!("docker/registry/v2/blobs/sha256/{}/{}/data", &digest.hex()[..2], digest.hex());
+            let link = format!("docker/registry/v2/repositories/a/_layers/sha256/{}/link", digest.hex());
+            assert_eq!(paths(&operator).await, [blob, link], "and nothing else is left");
+        });
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ pub fn rules() -> &'static [Rule] {
             spans_are_cut_to_the_object, a_large_object_comes_whole, an_open_object_stays,
             reads_are_never_torn, a_signed_address_is_declared;
         deleting:
-            a_deleted_object_is_gone, deleting_nothing_is_fine, siblings_stay, a_tree_goes_and_its_siblings_stay,
+            a_deleted_object_is_gone, deleting_nothing_is_fine, each_of_several_goes,
+            the_objects_of_staged_bytes_are_these_bytes, siblings_stay, a_tree_goes_and_its_siblings_stay,
             staged_bytes_go_with_the_tree, a_deleted_key_can_be_created_again;
         copying:
             a_copy_has_the_content, what_is_not_there_is_not_copied, a_copy_replaces_nothing,

@@ -136,6 +136,11 @@ impl Storage for Faulty {
         self.plan.around_delete(OperationKind::DeleteAll, prefix, self.inner.delete_all(prefix)).await
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        let Some(first) = keys.first() else { return Ok(Deletion::Acked) };
+        self.plan.around_delete(OperationKind::DeleteAll, first, self.inner.delete_each(keys)).await
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         self.plan.around(OperationKind::Copy, to, self.inner.copy(from, to)).await
     }

@@ -101,6 +101,20 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If a delete was refused; others may have happened.
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error>;
 
+    /// Deletes each of several objects, in as few requests as the backend needs, in no particular order.
+    ///
+    /// # Errors
+    /// If a delete was refused; others may have happened.
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        let mut deletion = Deletion::Acked;
+        for key in keys {
+            if self.delete(key).await? == Deletion::Unknown {
+                deletion = Deletion::Unknown;
+            }
+        }
+        Ok(deletion)
+    }
+
     /// Gives the content of `from` a second place, durably, and without passing its bytes through this process where
     /// the backend can; tells what lies at `to` then, or `None` if nothing lies at `from`.
     ///
@@ -131,7 +145,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ///
     /// One writer at a time: as long as the [`Staged`] lives, nobody else gets it. (A backend that cannot lock
     /// lets both write and refuses the slower one at its next [`append`](Staged::append) or
-    /// [`sync`](Staged::sync).)
+    /// [`sync`](Staged::sync); and what was begun there is found by others when it has bytes, not before.)
     ///
     /// # Errors
     /// [`Error::Busy`] if another writer holds it.
@@ -213,10 +227,17 @@ pub trait Staged: fmt::Debug + Send + Sync {
     /// What the backend says; then `key` is as before, or as after.
     async fn publish(&mut self, key: &Key) -> Result<(), Error>;
 
+    /// The objects that the bytes lie in, if they lie in objects of their own and all of them are known. Who
+    /// [deletes](Storage::delete_each) these drops the bytes.
+    fn objects(&self) -> Option<Vec<Key>> {
+        None
+    }
+
     /// Drops the staged bytes.
     ///
     /// # Errors
-    /// What the backend says; then they are found again by [`Storage::stage`].
+    /// What the backend says; then what is left of them is found again by [`Storage::stage`], or goes with the prefix that they
+    /// lie below.
     async fn discard(self: Box<Self>) -> Result<(), Error>;
 }
 
@@ -287,7 +308,8 @@ pub enum Deletion {
 /// Whether [`Storage::stage`] makes staged bytes where there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageMode {
-    /// Starts with no bytes.
+    /// Starts with no bytes. For a key of which the caller knows that nobody staged anything there; where it does not, a backend
+    /// that cannot lock may find that out as late as at the first [`sync`](Staged::sync).
     Create,
     /// Goes on with what is there.
     Resume,

@@ -113,6 +113,10 @@ impl Storage for Observed {
         self.telling.around(OperationKind::DeleteAll, self.inner.delete_all(prefix)).await
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        self.telling.around(OperationKind::DeleteAll, self.inner.delete_each(keys)).await
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         self.telling.around(OperationKind::Copy, self.inner.copy(from, to)).await
     }
@@ -174,6 +178,10 @@ impl Staged for ObservedStaged {
 
     async fn publish(&mut self, key: &Key) -> Result<(), Error> {
         self.telling.around(OperationKind::Publish, self.inner.publish(key)).await
+    }
+
+    fn objects(&self) -> Option<Vec<Key>> {
+        self.inner.objects()
     }
 
     async fn discard(self: Box<Self>) -> Result<(), Error> {

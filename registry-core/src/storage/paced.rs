@@ -82,6 +82,11 @@ impl Storage for Paced {
         self.inner.delete_all(prefix).await
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        self.pace.turn().await;
+        self.inner.delete_each(keys).await
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         self.pace.turn().await;
         self.inner.copy(from, to).await
@@ -164,6 +169,7 @@ mod tests {
         let _ = storage.presign(&key, Presigned::Get, Duration::ZERO).await;
         let _ = storage.delete(&key).await;
         let _ = storage.delete_all(&key).await;
-        assert_eq!((turns.0.load(Ordering::Relaxed), faulty.operations().len()), (14, 14));
+        let _ = storage.delete_each(&[key, up]).await;
+        assert_eq!((turns.0.load(Ordering::Relaxed), faulty.operations().len()), (15, 15));
     }
 }

@@ -164,6 +164,16 @@ impl Storage for Scheduled {
         self.around(OperationKind::DeleteAll, prefix, delete).await
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        let mut deletion = Deletion::Acked;
+        for key in keys {
+            if self.delete(key).await? == Deletion::Unknown {
+                deletion = Deletion::Unknown;
+            }
+        }
+        Ok(deletion)
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         if self.is_skipped(OperationKind::Copy, to) {
             return self.around(OperationKind::Copy, to, self.inner.stat(from)).await;
@@ -253,6 +263,10 @@ impl Staged for ScheduledStaged {
             answer
         };
         self.storage.around(OperationKind::Publish, key, publish).await
+    }
+
+    fn objects(&self) -> Option<Vec<Key>> {
+        self.inner.objects()
     }
 
     async fn discard(self: Box<Self>) -> Result<(), Error> {

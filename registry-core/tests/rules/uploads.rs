@@ -115,12 +115,32 @@ async fn content_in_one_go_that_breaks_off_leaves_nothing() {
 async fn another_process_goes_on_without_hashing_again() {
     let mut world = World::new();
     let id = world.at("a").uploads().start(Algorithm::Sha256).await.unwrap().id;
-    world.at("a").uploads().append(&id, None, content("first ")).await.unwrap();
+    let large = Bytes::from(vec![7; 1024 * 1024]);
+    let frames = stream::iter([Ok(large.clone())]).boxed();
+    world.at("a").uploads().append(&id, None, frames).await.unwrap();
     world.restart();
     let before = world.storage.operations().len();
-    world.at("a").uploads().finish(&id, &sha256(b"first second"), Some(6), content("second")).await.unwrap();
+    let digest = sha256(&[&large[..], b"second"].concat());
+    world.at("a").uploads().finish(&id, &digest, Some(1024 * 1024), content("second")).await.unwrap();
     let kinds: Vec<_> = world.storage.operations().split_off(before).iter().map(|operation| operation.kind).collect();
     assert!(!kinds.contains(&OperationKind::ReadStaged), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn little_is_not_noted_but_hashed_again() {
+    let mut world = World::new();
+    let id = world.at("a").uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let before = world.storage.operations().len();
+    for text in ["first ", "second "] {
+        world.at("a").uploads().append(&id, None, content(text)).await.unwrap();
+    }
+    let kinds: Vec<_> = world.storage.operations().split_off(before).iter().map(|operation| operation.kind).collect();
+    assert!(!kinds.contains(&OperationKind::Write) && !kinds.contains(&OperationKind::ReadStaged), "{kinds:?}");
+    world.restart();
+    world.at("a").uploads().append(&id, Some(13), content("third")).await.unwrap();
+    assert!(world.storage.operations().iter().any(|operation| operation.kind == OperationKind::ReadStaged));
+    let digest = sha256(b"first second third");
+    world.at("a").uploads().finish(&id, &digest, None, nothing()).await.unwrap();
 }
 
 #[tokio::test]

@@ -235,6 +235,14 @@ impl Storage for DiskCache {
         self.inner.delete_all(prefix).await
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        let deletion = self.inner.delete_each(keys).await?;
+        for digest in keys.iter().filter_map(layout::blob_digest) {
+            self.shelf.forget(digest).await;
+        }
+        Ok(deletion)
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         self.inner.copy(from, to).await
     }

@@ -238,6 +238,12 @@ impl Storage for Opendal {
         error::deletion(prefix, deleter.close().await)
     }
 
+    async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
+        let Some(first) = keys.first() else { return Ok(Deletion::Acked) };
+        let paths = keys.iter().map(path).collect::<Result<Vec<_>, Error>>()?;
+        error::deletion(first, self.operator.delete_iter(paths).await)
+    }
+
     async fn copy(&self, from: &Key, to: &Key) -> Result<Option<Metadata>, Error> {
         self.retries.repeat(|| copying::copy(&self.operator, from, to)).await
     }

@@ -1,7 +1,6 @@
 //! Where staged bytes lie.
 //!
 //! ```text
-//! KEY.parts/open                   empty: somebody began to stage bytes
 //! KEY.parts/00000000000000000000   bytes from offset 0
 //! KEY.parts/00000000000006291456   bytes from offset 6291456, where the part before it ends
 //! ```
@@ -12,13 +11,11 @@
 use std::collections::BTreeMap;
 
 use ::opendal::{ErrorKind, Operator};
-use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use registry_core::storage::{Error, Key};
 
 use super::{error, path};
 
-const MARKER: &str = "open";
 /// Enough for any 64-bit offset, so that names sort as offsets do.
 const DIGITS: usize = 20;
 /// How many parts are asked for their size at once, where a listing does not tell it.
@@ -47,21 +44,14 @@ pub(super) fn at(key: &Key, offset: u64) -> Result<String, Error> {
     home(key).map(|home| format!("{home}{offset:0DIGITS$}"))
 }
 
-/// Begins to stage bytes; `false` if somebody did so before.
-pub(super) async fn begin(operator: &Operator, key: &Key) -> Result<bool, Error> {
-    let marker = home(key)? + MARKER;
-    let Err(error) = operator.write_with(&marker, Bytes::new()).if_not_exists(true).await else { return Ok(true) };
-    if error::is_taken(operator, &marker, &error).await { Ok(false) } else { Err(error::of(key, error)) }
-}
-
-/// The parts that join; `None` if nobody began to stage bytes.
+/// The parts that join; `None` if there are none at all.
 pub(super) async fn find(operator: &Operator, key: &Key) -> Result<Option<Vec<Part>>, Error> {
     let found = search(operator, &home(key)?).await.map_err(|error| error::of(key, error))?;
     Ok(found.map(joined))
 }
 
 async fn search(operator: &Operator, home: &str) -> ::opendal::Result<Option<BTreeMap<u64, Part>>> {
-    let (mut begun, mut found) = (false, Vec::new());
+    let mut found = Vec::new();
     let mut entries = operator.lister(home).await?;
     loop {
         let entry = match entries.try_next().await {
@@ -71,12 +61,11 @@ async fn search(operator: &Operator, home: &str) -> ::opendal::Result<Option<BTr
             Err(error) => return Err(error),
         };
         let name = entry.path().strip_prefix(home).unwrap_or_default();
-        begun |= name == MARKER;
         if let Some(offset) = offset(name) {
             found.push(Part { path: entry.path().to_owned(), offset, size: entry.metadata().content_length() });
         }
     }
-    if !begun {
+    if found.is_empty() {
         return Ok(None);
     }
     let sized = stream::iter(found).map(|part| measured(operator, part)).buffer_unordered(QUESTIONS);
@@ -104,21 +93,16 @@ fn joined(mut found: BTreeMap<u64, Part>) -> Vec<Part> {
     parts
 }
 
-/// Deletes every part, those behind a gap too, and then the marker: as long as that is there, what is left of the
-/// staged bytes is found again.
+/// Deletes every part, those behind a gap too.
 pub(super) async fn clear(operator: &Operator, key: &Key) -> Result<(), Error> {
     let home = home(key)?;
-    let marker = format!("{home}{MARKER}");
     let cleared = async {
         let mut entries = operator.lister(&home).await?;
         let mut deleter = operator.deleter().await?;
         while let Some(entry) = entries.try_next().await? {
-            if entry.path() != marker {
-                deleter.delete(entry.path()).await?;
-            }
+            deleter.delete(entry.path()).await?;
         }
-        deleter.close().await?;
-        operator.delete(&marker).await
+        deleter.close().await
     };
     cleared.await.map_err(|error| error::of(key, error))
 }

@@ -21,10 +21,11 @@ const WHOLE_PART_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The parts of staged bytes, which are begun if that is asked for; `None` if there are none.
 pub(super) async fn begin(operator: &Operator, key: &Key, mode: StageMode) -> Result<Option<Vec<Part>>, Error> {
-    if mode == StageMode::Create && parts::begin(operator, key).await? {
-        return Ok(Some(Vec::new()));
+    match mode {
+        // Nothing shows before the first part does.
+        StageMode::Create => Ok(Some(Vec::new())),
+        StageMode::Resume => parts::find(operator, key).await,
     }
-    parts::find(operator, key).await
 }
 
 /// Opens staged bytes that have these parts.
@@ -36,7 +37,7 @@ pub(super) fn stage(
     parts: Vec<Part>,
 ) -> Box<dyn Staged> {
     let (operator, writing, known, key) = (operator.clone(), writing.clone(), known.clone(), key.clone());
-    Box::new(StagedParts { operator, writing, known, key, parts, tail: None, is_current: true })
+    Box::new(StagedParts { operator, writing, known, key, parts, tail: None, is_current: true, is_doubtful: false })
 }
 
 #[derive(Debug)]
@@ -49,8 +50,10 @@ struct StagedParts {
     /// What is being written. It is taken out while something is awaited, so that a cancelled write leaves none.
     tail: Option<Tail>,
     known: KnownParts,
-    /// Whether the parts are all that there are, as far as this process knows.
+    /// Whether the next writer may go on with the parts as they are known here.
     is_current: bool,
+    /// Whether there may be a part that is not known here.
+    is_doubtful: bool,
 }
 
 impl Drop for StagedParts {
@@ -65,9 +68,9 @@ impl StagedParts {
     async fn close(&mut self) -> Result<(), Error> {
         if let Some(tail) = self.tail.take() {
             // Where this ends early or fails, nobody knows whether the part is there.
-            self.is_current = false;
+            (self.is_current, self.is_doubtful) = (false, true);
             self.parts.push(tail.close(&self.writing, &self.key).await?);
-            self.is_current = true;
+            (self.is_current, self.is_doubtful) = (true, false);
         }
         Ok(())
     }
@@ -105,6 +108,12 @@ impl Staged for StagedParts {
         // Published bytes are not gone on with.
         self.is_current = false;
         publishing::publish(&self.operator, &self.parts, key).await
+    }
+
+    fn objects(&self) -> Option<Vec<Key>> {
+        let is_certain = self.tail.is_none() && !self.is_doubtful;
+        let parts = self.parts.iter().map(|part| part.path.parse().ok());
+        is_certain.then(|| parts.collect()).flatten()
     }
 
     async fn discard(mut self: Box<Self>) -> Result<(), Error> {

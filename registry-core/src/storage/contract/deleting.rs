@@ -24,6 +24,30 @@ pub(super) async fn deleting_nothing_is_fine(ground: Ground) {
     }
 }
 
+pub(super) async fn each_of_several_goes(ground: Ground) {
+    for name in ["a/b", "a/bc", "c", "d/e/f"] {
+        ground.write(name, name).await;
+    }
+    let keys = ["a/b", "d/e/f", "absent", "c"].map(|name| ground.key(name));
+    assert_eq!(ground.storage.delete_each(&keys).await.unwrap(), Deletion::Acked);
+    assert_eq!(ground.storage.delete_each(&[]).await.unwrap(), Deletion::Acked);
+    for name in ["a/b", "c", "d/e/f"] {
+        assert!(!ground.exists(name).await, "{name} is still there");
+    }
+    assert_eq!(ground.read("a/bc").await, Some("a/bc".into()));
+}
+
+pub(super) async fn the_objects_of_staged_bytes_are_these_bytes(ground: Ground) {
+    let mut staged = ground.staged("ups/1/data", &Bytes::from("content")).await;
+    staged.append(vec!["more".into()]).await.unwrap();
+    staged.publish(&ground.key("blob")).await.unwrap();
+    let Some(objects) = staged.objects() else { return };
+    drop(staged);
+    assert_eq!(ground.storage.delete_each(&objects).await.unwrap(), Deletion::Acked);
+    assert_eq!(ground.staged_size("ups/1/data").await, None);
+    assert_eq!(ground.read("blob").await, Some("contentmore".into()));
+}
+
 pub(super) async fn siblings_stay(ground: Ground) {
     for name in ["a/b", "a/bc", "a/b-c", "b", "a/c/b"] {
         ground.write(name, name).await;

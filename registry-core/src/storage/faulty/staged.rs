@@ -54,6 +54,10 @@ impl Staged for FaultyStaged {
         self.plan.around(OperationKind::Publish, key, self.inner.publish(key)).await
     }
 
+    fn objects(&self) -> Option<Vec<Key>> {
+        self.inner.objects()
+    }
+
     async fn discard(self: Box<Self>) -> Result<(), Error> {
         let Self { plan, key, inner } = *self;
         plan.around(OperationKind::Discard, &key, inner.discard()).await

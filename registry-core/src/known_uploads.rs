@@ -1,0 +1,41 @@
+//! Uploads that this process has followed from their beginning, so that it need not note each step of theirs where others
+//! read it.
+
+use quick_cache::sync::Cache;
+
+use crate::{Hasher, RepositoryName, UploadId};
+
+/// Where uploads stand that nobody else has touched, as far as anybody noted.
+#[derive(Debug)]
+pub(crate) struct KnownUploads(Cache<(RepositoryName, UploadId), Followed>);
+
+/// Where an upload stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    /// What was noted last: how many bytes it has.
+    pub(crate) noted: u64,
+    /// How many it has by now.
+    pub(crate) size: u64,
+    /// The hash of these.
+    pub(crate) hasher: Hasher,
+}
+
+/// Half a KiB each.
+const MOST_UPLOADS: usize = 10_000;
+
+impl Default for KnownUploads {
+    fn default() -> Self {
+        Self(Cache::new(MOST_UPLOADS))
+    }
+}
+
+impl KnownUploads {
+    /// Where it stands, which is the caller's to change now.
+    pub(crate) fn take(&self, name: &RepositoryName, id: &UploadId) -> Option<Followed> {
+        self.0.remove(&(name.clone(), *id)).map(|(_, followed)| followed)
+    }
+
+    pub(crate) fn put(&self, name: &RepositoryName, id: &UploadId, followed: Followed) {
+        self.0.insert((name.clone(), *id), followed);
+    }
+}
