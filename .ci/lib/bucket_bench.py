@@ -39,13 +39,19 @@ MOST = {
 }
 
 
-def requests(proxy):
+def told(proxy):
+    """What was asked of the bucket since the last time."""
     host, _, port = proxy.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=30)
     connection.request("GET", "/-/counts")
-    told = json.loads(connection.getresponse().read())["requests"]
+    answer = json.loads(connection.getresponse().read())
     connection.close()
-    return sum(told.values()), told
+    return answer
+
+
+def requests(proxy):
+    kinds = told(proxy)["requests"]
+    return sum(kinds.values()), kinds
 
 
 def image(chance):

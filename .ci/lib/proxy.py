@@ -2,7 +2,8 @@
 
 proxy.py HOST:PORT...              prints the address that it listens on; of several services each request goes to the next
 
-    GET /-/counts                  what was asked since the last time, as JSON: kind of request and number
+    GET /-/counts                  what was asked since the last time, as JSON: kind of request and number; and how many
+                                   requests for objects were under way at once
     GET /-/faults?rate=R&seed=N&kinds=A,B   from now on a request in 1/R goes wrong, in one of these ways:
         refused      503 SlowDown, and nothing was done
         failed       500 InternalError, and nothing was done
@@ -26,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 COUNTS = collections.Counter()
 FAULTS = {"rate": 0.0, "kinds": [], "random": random.Random(0)}
 INJECTED = collections.Counter()
+READS = {"now": 0, "most": 0}
 BLOCK = 256 * 1024
 
 
@@ -137,7 +139,8 @@ def control(path):
         FAULTS["rate"] = float(query.get("rate", 0))
         FAULTS["kinds"] = [kind for kind in query.get("kinds", "").split(",") if kind]
         FAULTS["random"] = random.Random(int(query.get("seed", 0)))
-    told = {"requests": dict(COUNTS), "faults": dict(INJECTED)}
+    told = {"requests": dict(COUNTS), "faults": dict(INJECTED), "reads_at_once": READS["most"]}
+    READS["most"] = READS["now"]
     COUNTS.clear()
     INJECTED.clear()
     body = json.dumps(told, sort_keys=True).encode()
@@ -162,8 +165,18 @@ class Connection:
                 continue
             kind = kind_of(method, path, headers)
             COUNTS[kind] += 1
-            if not await self.one(raw, method, headers, fault_for(kind)):
+            if not await self.counted(kind, self.one(raw, method, headers, fault_for(kind))):
                 return
+
+    async def counted(self, kind, work):
+        """The same work; while it goes on it counts, if it reads an object."""
+        reads = kind == "GetObject"
+        READS["now"] += reads
+        READS["most"] = max(READS["most"], READS["now"])
+        try:
+            return await work
+        finally:
+            READS["now"] -= reads
 
     async def one(self, raw, method, headers, fault):
         """Whether the connection can go on."""

@@ -10,7 +10,7 @@ use registry_storage::opendal_crate::services::Gcs;
 use registry_storage::opendal_crate::{Capability, layers::CapabilityOverrideLayer, services::S3};
 #[cfg(any(feature = "s3", feature = "azure"))]
 use registry_storage::over_http_unverified;
-use registry_storage::{MissingCapability, Opendal, ProbeError, Retries, opendal_crate, over_http};
+use registry_storage::{MissingCapability, Opendal, ProbeError, ReadAhead, Retries, opendal_crate, over_http};
 
 #[cfg(feature = "azure")]
 use crate::config::AzureConfig;
@@ -54,7 +54,7 @@ pub fn open(bucket: &BucketConfig) -> Result<Opendal, BucketError> {
         #[cfg(feature = "azure")]
         BucketConfig::Azure(config) => Opendal::new(azure(config)?)?,
     };
-    Ok(bucket.retrying(Retries::default()))
+    Ok(bucket.retrying(Retries::default()).reading_ahead(ReadAhead::default()))
 }
 
 /// Opens a bucket and tries it out, so that one that loses content is noticed before there is any. One that is only read

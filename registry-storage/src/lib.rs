@@ -20,6 +20,6 @@ pub use self::disk_cache::{DiskCache, DiskCacheBuilder, DiskCacheError, DiskCach
 pub use ::opendal as opendal_crate;
 
 #[cfg(feature = "opendal")]
-pub use self::opendal::{MissingCapability, Opendal, ProbeError, Retries};
+pub use self::opendal::{MissingCapability, Opendal, ProbeError, ReadAhead, Retries};
 #[cfg(feature = "http")]
 pub use self::opendal::{over_http, over_http_unverified};

@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use registry_core::model::{check, programs};
 use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
 use registry_core::{Algorithm, Digest, Registry};
-use registry_storage::Opendal;
 #[cfg(feature = "s3")]
 use registry_storage::ProbeError;
 use registry_storage::opendal_crate::layers::CapabilityOverrideLayer;
 use registry_storage::opendal_crate::{Capability, Operator, services};
+use registry_storage::{Opendal, ReadAhead};
 
 fn memory() -> (Operator, Opendal) {
     let operator = Operator::new(services::Memory::default()).unwrap();
@@ -255,6 +255,28 @@ async fn a_changed_length_is_no_short_body() {
         body.into_stream(Arc::new(registry_core::TokioBlocking)).try_collect::<Vec<Bytes>>().await
     };
     assert!(matches!(read.await, Err(Error::Failed { .. })));
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_comes_in_order_and_to_its_end() {
+    let (_, storage) = memory();
+    let storage = storage.reading_ahead(ReadAhead::new(3, 1000, 1));
+    let content: Bytes = (0..10_500_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
+    storage.write(&key("a"), content.clone(), WriteOptions::default()).await.unwrap();
+    for (offset, length) in [(0, 10_500), (1, 10_499), (999, 2_001), (5_000, 2_000), (5_000, 1_999), (10_499, 1)] {
+        let object = storage.open(&key("a")).await.unwrap().unwrap();
+        let body = object.read(registry_core::Span::new(offset, length).unwrap()).await.unwrap();
+        let frames: Vec<_> = body.into_stream(Arc::new(registry_core::TokioBlocking)).try_collect().await.unwrap();
+        let at = |position: u64| usize::try_from(position).unwrap();
+        assert_eq!(frames.concat(), content[at(offset)..at(offset + length)], "{length} from {offset}");
+    }
+    // One that is not read to its end does not keep others from it.
+    let object = storage.open(&key("a")).await.unwrap().unwrap();
+    let body = object.read(registry_core::Span::whole(10_500)).await.unwrap();
+    let mut frames = body.into_stream(Arc::new(registry_core::TokioBlocking));
+    assert!(frames.try_next().await.unwrap().is_some());
+    storage.write(&key("a"), "other".into(), WriteOptions::default()).await.unwrap();
+    assert!(frames.try_collect::<Vec<_>>().await.is_err(), "not the bytes of another object");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A storage on any service that opendal speaks to: object stores above all.
 
+mod ahead;
 mod copying;
 mod error;
 #[cfg(feature = "http")]
@@ -24,6 +25,7 @@ use registry_core::storage::{
     Storage, WriteOptions,
 };
 
+pub use ahead::ReadAhead;
 pub use error::MissingCapability;
 #[cfg(feature = "http")]
 pub use http::{over_http, over_http_unverified};
@@ -73,6 +75,7 @@ pub struct Opendal {
     writing: Operator,
     presigning: Option<Operator>,
     retries: Retries,
+    ahead: Option<ReadAhead>,
     known_parts: KnownParts,
 }
 
@@ -90,6 +93,7 @@ impl Opendal {
                 operator,
                 presigning: None,
                 retries: Retries::none(),
+                ahead: None,
                 known_parts: KnownParts::new(),
             })
         } else {
@@ -110,6 +114,13 @@ impl Opendal {
     pub fn retrying(mut self, retries: Retries) -> Self {
         self.writing = retries.for_writers(&self.operator);
         self.retries = retries;
+        self
+    }
+
+    /// Reads large objects in several pieces at once.
+    #[must_use]
+    pub fn reading_ahead(mut self, ahead: ReadAhead) -> Self {
+        self.ahead = Some(ahead);
         self
     }
 
@@ -197,7 +208,7 @@ impl Storage for Opendal {
 
     async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
         let found = self.retries.ask(key, || stat(&self.operator, key)).await?;
-        Ok(found.map(|found| reading::object(&self.operator, key, &found, &self.retries)))
+        Ok(found.map(|found| reading::object(self, key, &found)))
     }
 
     async fn write(&self, key: &Key, content: Bytes, options: WriteOptions) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::opendal::options::ReaderOptions;
 use ::opendal::{Buffer, BufferStream, ErrorKind, Operator};
@@ -12,9 +12,10 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use registry_core::Span;
 use registry_core::storage::{Error, Key, Object, ReadRange};
 
+use super::ahead::{Pieces, ReadAhead};
 use super::parts::Part;
 use super::retries::Retries;
-use super::{error, metadata, path};
+use super::{Opendal, error, metadata, path};
 
 /// Reads a small object with one request, which ends as soon as there are too many bytes.
 pub(super) async fn read_small(operator: &Operator, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
@@ -56,9 +57,10 @@ async fn begin(frames: &mut BufferStream) -> ::opendal::Result<Option<::opendal:
 }
 
 /// The object that was found. Its readers fail when they find another, as far as the service tells them apart.
-pub(super) fn object(operator: &Operator, key: &Key, found: &::opendal::Metadata, retries: &Retries) -> Object {
+pub(super) fn object(storage: &Opendal, key: &Key, found: &::opendal::Metadata) -> Object {
     let seen = Seen { size: found.content_length(), etag: found.etag().map(str::to_owned) };
-    let remote = Remote { operator: operator.clone(), key: key.clone(), seen, retries: retries.clone() };
+    let Opendal { operator, retries, ahead, .. } = storage.clone();
+    let remote = Remote { operator, key: key.clone(), seen, retries, ahead };
     Object::from_reader(Arc::new(remote), metadata(found))
 }
 
@@ -68,15 +70,22 @@ struct Remote {
     key: Key,
     seen: Seen,
     retries: Retries,
+    ahead: Option<ReadAhead>,
 }
 
 #[async_trait]
 impl ReadRange for Remote {
     async fn read(&self, span: Span) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
         let (operator, key, seen) = (self.operator.clone(), self.key.clone(), self.seen.clone());
+        // What broke off is read on in one piece: pieces that take too long would all be in vain.
+        let ahead = Mutex::new(self.ahead.as_ref().and_then(|ahead| ahead.begin(span.length())));
         let open = move |offset| {
             let (operator, key, seen) = (operator.clone(), key.clone(), seen.clone());
-            async move { frames(&operator, &key, path(&key)?, seen, span.offset() + offset..span.end()).await }
+            let pieces = ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+            async move {
+                let range = span.offset() + offset..span.end();
+                frames(&operator, &key, path(&key)?, seen, range, pieces).await
+            }
         };
         // A first failure is told before there is a status.
         let mut frames = self.retries.clone().stream(self.key.clone(), span.length(), open).peekable();
@@ -110,12 +119,16 @@ async fn frames(
     path: &str,
     seen: Seen,
     range: Range<u64>,
+    pieces: Option<Pieces>,
 ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
     if range.is_empty() {
         return Ok(stream::empty().boxed());
     }
     let guarded = operator.info().capability().read_with_if_match;
-    let options = ReaderOptions { if_match: seen.etag.clone().filter(|_| guarded), ..ReaderOptions::default() };
+    let mut options = ReaderOptions { if_match: seen.etag.clone().filter(|_| guarded), ..ReaderOptions::default() };
+    if let Some(pieces) = &pieces {
+        (options.concurrent, options.chunk) = (pieces.at_once, Some(pieces.bytes));
+    }
     let opened = async {
         let reader = operator.reader_options(path, options).await?;
         let mut frames = reader.into_stream(range.clone()).await?;
@@ -126,7 +139,9 @@ async fn frames(
     if found.is_some_and(|found| !seen.is(&found)) {
         return Err(Error::Failed { key: key.clone(), source: OtherObject.into() });
     }
-    Ok(exactly(key.clone(), range.end - range.start, frames))
+    let frames = exactly(key.clone(), range.end - range.start, frames);
+    // The leave ends with the frames.
+    Ok(frames.inspect(move |_| _ = &pieces).boxed())
 }
 
 /// The bytes of the parts from `offset` on, each part opened when the one before it is read.
@@ -145,7 +160,7 @@ pub(super) fn joined(
     let (operator, key) = (operator.clone(), key.clone());
     let opened = stream::iter(rest).then(move |(path, seen, range)| {
         let (operator, key) = (operator.clone(), key.clone());
-        async move { frames(&operator, &key, &path, seen, range).await }
+        async move { frames(&operator, &key, &path, seen, range, None).await }
     });
     opened.try_flatten().boxed()
 }
