@@ -2,7 +2,8 @@
 //!
 //! A run writes a record before it takes anything away, and writes it again when nothing that it deleted can still be
 //! deleted later. The quarantine counts from the time that the storage gave to the second record. A run that ended
-//! otherwise is finished by a later one, if that is certain to be alone; else what it took away stays.
+//! otherwise is finished by a later one, if that is certain to be alone. Else, if its deletes end by themselves, the time of
+//! each copy counts; and if they do not, what it took away stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use super::options::{GcOptions, is_older};
+use super::removal::OVER;
 use crate::storage::{self, Metadata, WriteOptions};
 use crate::{Error, Registry, layout};
 
@@ -20,7 +22,11 @@ use crate::{Error, Registry, layout};
 #[serde(tag = "phase", rename_all = "lowercase")]
 pub(super) enum Phase {
     /// It is at work, or was cut off.
-    Running,
+    Running {
+        /// Whether each of its deletes is over some time after the copy that it follows.
+        #[serde(default)]
+        fenced: bool,
+    },
     /// Nothing that it deleted can still be deleted later.
     Resolved,
 }
@@ -43,13 +49,20 @@ pub(super) struct History {
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     pub(super) runs: BTreeSet<RunId>,
+    /// Those of which each copy may be purged when it is old enough by itself.
+    pub(super) fenced: BTreeSet<RunId>,
     /// Whether those without a record are among them.
     all: bool,
 }
 
 impl Finished {
     pub(super) fn contains(&self, run: &RunId) -> bool {
-        self.all || self.runs.contains(run)
+        self.all || self.runs.contains(run) || self.fenced.contains(run)
+    }
+
+    /// Whether it is the age of a copy that decides.
+    pub(super) fn counts_by_copy(&self, run: &RunId) -> bool {
+        !self.all && self.fenced.contains(run)
     }
 }
 
@@ -76,6 +89,12 @@ impl History {
                     }
                 }
                 _ if options.alone => history.resolve(registry, options, run).await?,
+                Some(Phase::Running { fenced: true }) => {
+                    // No copy is older than the record.
+                    if is_older(now, written.modified, options.quarantine + OVER) {
+                        history.finished.fenced.insert(run);
+                    }
+                }
                 _ => {
                     history.unresolved.insert(run);
                 }

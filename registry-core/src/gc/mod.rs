@@ -42,6 +42,7 @@ pub(crate) mod members;
 mod options;
 mod prune;
 mod purge;
+mod removal;
 mod report;
 mod reserve;
 mod restore;
@@ -54,7 +55,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use crate::storage::{self, Deletion, Key};
+use crate::storage::{self, Deletion, Key, Metadata};
 use crate::{Error, Registry, layout};
 use history::{History, Phase};
 use scan::{Plan, Scan};
@@ -69,7 +70,7 @@ pub use run_id::{ParseRunIdError, RunId};
 /// What became of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Copied {
-    Done,
+    Done(Metadata),
     /// There is nothing to copy.
     Absent,
     /// There is no room for it.
@@ -142,7 +143,7 @@ impl Collector {
         if report.braked.is_none() {
             if !is_recorded && !self.options.dry_run && (!condemned.is_empty() || plan.retires()) {
                 // What was purged may have made room.
-                self.write_record(&run, Phase::Running).await?;
+                self.write_record(&run, self.running()).await?;
             }
             took_away |= self.retire(&mut plan, &mut report).await?;
             if !plan.has_strangers {
@@ -169,10 +170,14 @@ impl Collector {
         Ok(())
     }
 
+    fn running(&self) -> Phase {
+        Phase::Running { fenced: self.is_fenced() }
+    }
+
     /// Writes that a run begins; tells whether there was room for it. One that is alone can do without as long as it takes
     /// nothing away.
     async fn begin_record(&self, run: &RunId) -> Result<bool, Error> {
-        match history::write(&self.registry, run, Phase::Running).await {
+        match history::write(&self.registry, run, self.running()).await {
             Err(error) if self.options.alone && is_full(&error) => Ok(false),
             written => written.map(|()| true),
         }
@@ -201,7 +206,7 @@ impl Collector {
     /// What has no copy because there is no room may go without one, where nobody can come to want it.
     async fn copy_or_do_without(&self, from: &Key, to: &Key) -> Result<Copied, Error> {
         match self.registry.storage().copy(from, to).await {
-            Ok(Some(_)) => Ok(Copied::Done),
+            Ok(Some(copy)) => Ok(Copied::Done(copy)),
             Ok(None) => Ok(Copied::Absent),
             Err(storage::Error::NoSpace { .. }) if self.options.exclusive => Ok(Copied::NoRoom),
             Err(error) => Err(error.into()),

@@ -1,17 +1,20 @@
 //! The end of the quarantine: what earlier runs took away is brought back if it is needed, and purged if not.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::history::{Finished, History};
 use super::members::{STRAY, names};
+use super::options::is_older;
+use super::removal::OVER;
 use super::report::GcReport;
 use super::scan::{CopyPlan, Plan};
 use super::{Collector, RunId};
 use crate::layout::{self, Member};
 use crate::quarantine::copy_and_mark;
-use crate::storage::Deletion;
+use crate::storage::{Deletion, Metadata};
 use crate::{Algorithm, Digest, Error, RepositoryName};
 
 /// How many copies are gone through side by side.
@@ -20,10 +23,21 @@ const CONCURRENCY: usize = 16;
 /// What may be purged.
 #[derive(Debug, Clone, Copy)]
 struct Purging<'a> {
+    now: SystemTime,
+    /// How old a copy must be of which the run was cut off.
+    age: Duration,
     /// The runs whose time is over.
     finished: &'a Finished,
     /// A run that is braked only brings back.
     is_braked: bool,
+}
+
+impl Purging<'_> {
+    /// Whether the time of a copy is over.
+    fn is_over(&self, run: &RunId, copy: &Metadata) -> bool {
+        let is_old = || is_older(self.now, copy.modified, self.age);
+        self.finished.contains(run) && (!self.finished.counts_by_copy(run) || is_old())
+    }
 }
 
 /// What became of the copies of something.
@@ -46,14 +60,17 @@ impl Collector {
         report: &mut GcReport,
     ) -> Result<(), Error> {
         let mut left = std::mem::take(&mut plan.runs_left);
-        let purging = Purging { finished: &history.finished, is_braked: report.braked.is_some() };
+        let age = self.options().quarantine + OVER;
+        let is_braked = report.braked.is_some();
+        let purging = Purging { now: plan.now, age, finished: &history.finished, is_braked };
         self.purge_links(plan, purging, &mut left, report).await?;
         for algorithm in Algorithm::ALL {
             self.purge_fossils(plan, algorithm, purging, &mut left, report).await?;
         }
         history.meet(self.registry(), self.options(), left.iter().copied()).await?;
         if !self.options().dry_run {
-            for run in history.finished.runs.iter().filter(|run| !left.contains(run)) {
+            let over = history.finished.runs.iter().chain(&history.finished.fenced);
+            for run in over.filter(|run| !left.contains(run)) {
                 self.registry().storage().delete(&layout::run(run)).await?;
             }
         }
@@ -98,6 +115,12 @@ impl Collector {
         let (copy, mark) = copy_and_mark(&layout::retired(name, plan.member, digest), &plan.run);
         let link = layout::member_link(name, plan.member, digest);
         let mut outcome = Outcome::default();
+        if purging.finished.counts_by_copy(&plan.run) {
+            let found = storage.stat(&copy).await?;
+            if found.is_some_and(|found| !purging.is_over(&plan.run, &found)) {
+                return Ok(Outcome { left: vec![plan.run], ..outcome });
+            }
+        }
         let repository = self.registry().repository(name);
         let _order = repository.lock_tags().await;
         if plan.bring_back {
@@ -184,8 +207,9 @@ impl Collector {
             storage.remove_directory(&layout::fossils(digest)).await?;
         }
         for run in runs {
-            let (fossil, is_over) = (layout::fossil(digest, &run), purging.finished.contains(&run));
+            let fossil = layout::fossil(digest, &run);
             let Some(found) = storage.stat(&fossil).await? else { continue };
+            let is_over = purging.is_over(&run, &found);
             if is_needed && (is_over || !is_in_place) {
                 outcome.restored |= !is_in_place;
                 is_in_place = true;

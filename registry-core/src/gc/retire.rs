@@ -93,13 +93,15 @@ impl Collector {
         if !is_older(plan.now, touched, self.options().patience(member)) {
             return Ok(None);
         }
-        if self.copy_or_do_without(&link, &copy).await? == Copied::Absent {
+        let removal = self.prepare(&link).await?;
+        let deleted = match self.copy_or_do_without(&link, &copy).await? {
             // Somebody deleted it meanwhile.
-            return Ok(None);
-        }
-        let deleted = storage.delete(&link).await;
+            Copied::Absent => return Ok(None),
+            Copied::Done(copied) => self.remove_copied(removal, &copy, &copied).await,
+            Copied::NoRoom => storage.delete(&link).await.map(Some).map_err(Error::from),
+        };
         self.registry().link_changed(name, member);
-        Ok(Some(deleted?))
+        deleted
     }
 
     /// Puts back what somebody came to want while it was taken away. The next run would too; this makes the time short in

@@ -84,17 +84,19 @@ impl Collector {
     async fn take_away(&self, digest: &Digest, bytes: u64, run: &RunId) -> Result<Swept, Error> {
         let storage = self.registry().storage();
         let (place, fossil) = (layout::blob(digest), layout::fossil(digest, run));
-        match self.copy_or_do_without(&place, &fossil).await? {
-            Copied::Done => {}
+        let removal = self.prepare(&place).await?;
+        let copy = match self.copy_or_do_without(&place, &fossil).await? {
+            Copied::Done(copy) => copy,
             Copied::Absent => return Ok(Swept::Stays),
             Copied::NoRoom => return Ok(Swept::Purged(storage.delete(&place).await?, bytes)),
-        }
+        };
         // A torn one may be healed just now. Only when the copy is what it should be, whatever lies in its place may go.
         if content::digest_of(self.registry(), &fossil, digest.algorithm()).await? != Some(*digest) {
             storage.delete(&fossil).await?;
             return Ok(Swept::Corrupt(place));
         }
-        Ok(Swept::Gone(storage.delete(&place).await?, bytes))
+        let removed = self.remove_copied(removal, &fossil, &copy).await?;
+        Ok(removed.map_or(Swept::Stays, |deletion| Swept::Gone(deletion, bytes)))
     }
 }
 

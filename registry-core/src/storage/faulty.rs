@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::FutureExt as _;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, Scan, StageMode, Staged,
-    Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, PreparedDelete, Presigned, Scan,
+    StageMode, Staged, Storage, WriteOptions,
 };
 use plan::Plan;
 
@@ -134,6 +135,13 @@ impl Storage for Faulty {
 
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
         self.plan.around_delete(OperationKind::DeleteAll, prefix, self.inner.delete_all(prefix)).await
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        let prepared = self.inner.prepare_delete(key, validity).await?;
+        let (plan, key) = (Arc::clone(&self.plan), key.clone());
+        let planned = |delete| async move { plan.around_delete(OperationKind::Delete, &key, delete).await }.boxed();
+        Ok(prepared.map(planned))
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {

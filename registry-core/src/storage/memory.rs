@@ -11,10 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::FutureExt as _;
 
 use super::{
-    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, Presigned, Scan,
-    StageMode, Staged, Storage, WriteOptions,
+    Capabilities, Deletion, Entry, EntryKind, Error, Key, Listing, Metadata, Object, Precondition, PreparedDelete,
+    Presigned, Scan, StageMode, Staged, Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
 use pieces::Pieces;
@@ -40,6 +41,7 @@ pub struct Memory {
     state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
     scans: bool,
+    is_far: bool,
 }
 
 impl Memory {
@@ -52,7 +54,7 @@ impl Memory {
     /// A storage with nothing in it, which dates objects by `clock`.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { state: Arc::default(), clock, scans: false }
+        Self { state: Arc::default(), clock, scans: false, is_far: false }
     }
 
     /// The same one as an object store that lists all that lies below a prefix, in order.
@@ -63,10 +65,22 @@ impl Memory {
         self
     }
 
+    /// The same one as an object store behind a network, where deletes may come late, but not later than they are ready for.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn far(mut self) -> Self {
+        self.is_far = true;
+        self
+    }
+
     fn object(&self, key: &Key) -> Option<Stored> {
         lock(&self.state).objects.get(&Place::of(key)).cloned()
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the delete came too late")]
+struct TooLate;
 
 impl Default for Memory {
     fn default() -> Self {
@@ -89,9 +103,10 @@ impl Storage for Memory {
             shared: false,
             exclusive_staging: true,
             stable_readers: true,
-            prompt_deletes: true,
+            prompt_deletes: !self.is_far,
             durable_reads: false,
             scans: self.scans,
+            expiring_deletes: self.is_far,
         }
     }
 
@@ -124,6 +139,22 @@ impl Storage for Memory {
         }
         state.objects.insert(Place::of(key), object);
         Ok(())
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        if !self.is_far {
+            return Ok(None);
+        }
+        let (state, clock, key) = (Arc::clone(&self.state), Arc::clone(&self.clock), key.clone());
+        let ends = clock.now() + validity;
+        let delete = async move {
+            if clock.now() > ends {
+                return Err(Error::Failed { key, source: TooLate.into() });
+            }
+            lock(&state).objects.remove(&Place::of(&key));
+            Ok(Deletion::Acked)
+        };
+        Ok(Some(delete.boxed()))
     }
 
     async fn delete(&self, key: &Key) -> Result<Deletion, Error> {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 pub use error::{Error, Source};
@@ -101,6 +102,16 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If a delete was refused; others may have happened.
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error>;
 
+    /// Makes a delete ready, which is done when the future is awaited, unless that is later than `validity` from now: then it is
+    /// refused, and the object is still there. A request of it that is on its way for longer is refused as well, by the
+    /// clock of the storage. `None` where the backend has no such thing; [`Capabilities::expiring_deletes`] tells.
+    ///
+    /// # Errors
+    /// If it cannot be made ready.
+    async fn prepare_delete(&self, _key: &Key, _validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        Ok(None)
+    }
+
     /// Deletes each of several objects, in as few requests as the backend needs, in no particular order.
     ///
     /// # Errors
@@ -178,6 +189,9 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// If the backend cannot sign.
     async fn presign(&self, key: &Key, request: Presigned, validity: Duration) -> Result<Option<String>, Error>;
 }
+
+/// A delete that is ready to be sent, once. It answers as [`Storage::delete`] does.
+pub type PreparedDelete = BoxFuture<'static, Result<Deletion, Error>>;
 
 /// What a client is allowed to ask by an address that is [signed](Storage::presign) for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -264,6 +278,8 @@ pub struct Capabilities {
     /// whose future was dropped; at the latest when the process ends. Without it, a delete that was not answered may
     /// take effect at any time later, and hit what was written since.
     pub prompt_deletes: bool,
+    /// [`Storage::prepare_delete`] makes deletes ready that do not take effect when they come too late.
+    pub expiring_deletes: bool,
 }
 
 /// How [`Storage::write`] writes.

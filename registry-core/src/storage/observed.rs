@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::FutureExt as _;
 use futures::stream::BoxStream;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, Presigned, Scan, StageMode, Staged,
-    Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, OperationKind, PreparedDelete, Presigned, Scan,
+    StageMode, Staged, Storage, WriteOptions,
 };
 use crate::{Clock, SystemClock};
 
@@ -111,6 +112,13 @@ impl Storage for Observed {
 
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
         self.telling.around(OperationKind::DeleteAll, self.inner.delete_all(prefix)).await
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        let prepared = self.inner.prepare_delete(key, validity).await?;
+        let telling = self.telling.clone();
+        // It is told of when it is done.
+        Ok(prepared.map(|delete| async move { telling.around(OperationKind::Delete, delete).await }.boxed()))
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {

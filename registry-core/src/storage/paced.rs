@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, Scan, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, PreparedDelete, Presigned, Scan, StageMode, Staged,
+    Storage, WriteOptions,
 };
 
 /// Decides when the next operation may begin.
@@ -80,6 +80,11 @@ impl Storage for Paced {
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
         self.pace.turn().await;
         self.inner.delete_all(prefix).await
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        self.pace.turn().await;
+        self.inner.prepare_delete(key, validity).await
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {

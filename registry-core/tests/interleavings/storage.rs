@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, Presigned, Scan, StageMode,
-    Staged, Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Memory, Metadata, Object, OperationKind, PreparedDelete, Presigned,
+    Scan, StageMode, Staged, Storage, WriteOptions,
 };
 
 use crate::mirror::Stored;
@@ -162,6 +162,10 @@ impl Storage for Scheduled {
             answer
         };
         self.around(OperationKind::DeleteAll, prefix, delete).await
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        self.inner.prepare_delete(key, validity).await
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {

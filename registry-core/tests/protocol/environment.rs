@@ -4,6 +4,7 @@ use crate::deletion::delete;
 use crate::moves::Moves;
 use crate::rules::Deviation;
 use crate::scenario::{Fault, Scenario};
+use crate::set::Set;
 use crate::state::{ClientAt, RUNS, RunAt, State};
 use crate::step::Subject;
 
@@ -51,37 +52,44 @@ fn late_deletes(run: usize, moves: &mut Moves<'_>) {
     }
 }
 
-/// Time passes: what the run sent has landed or never will, and Q more has passed. If the run is paused between a copy
-/// and its delete, the signature of that delete has expired, so the storage will refuse it.
+/// Time passes: what the run sent about a copy has landed or never will, and Q more has passed. If the run is paused between a
+/// copy and its delete, the signature of that delete has expired, so the storage will refuse it.
 fn expiry(scenario: &Scenario, run: usize, moves: &mut Moves<'_>) {
-    let store = &moves.state.store;
-    let outstanding = !store.late_bytes[run].is_empty() || !store.late_links[run].is_empty();
-    let waits = outstanding && !scenario.broken(Deviation::SettlesEarly);
     let at = moves.state.runs[run].at;
     let counts_as_gone = moves.state.runs[run].is_over() || (scenario.may(Fault::Pause) && at != RunAt::NotStarted);
-    if waits || !counts_as_gone || is_settled(moves.state, run) {
+    if !counts_as_gone {
         return;
     }
-    moves.may("all that was sent has expired, and Q has passed, for", Subject::OfRun(run), |next| {
-        settle(next, run);
+    // What is still on its way keeps its own copy from being purged, and no other.
+    let store = &moves.state.store;
+    let (bytes, links) = (store.late_bytes[run], store.late_links[run]);
+    let (bytes, links) =
+        if scenario.broken(Deviation::SettlesEarly) { (Set::EMPTY, Set::EMPTY) } else { (bytes, links) };
+    let (fossils, retired) = (store.fossils[run].minus(bytes), store.retired[run].minus(links));
+    if fossils.within(store.settled_fossils[run]) && retired.within(store.settled_retired[run]) {
+        return;
+    }
+    moves.may("what was sent has expired, and Q has passed, for", Subject::OfRun(run), |next| {
+        settle_these(next, run, fossils, retired);
         if !scenario.broken(Deviation::SignedLate) {
             refuse_expired(next, run);
         }
     });
 }
 
-fn is_settled(state: &State, run: usize) -> bool {
-    let store = &state.store;
-    store.fossils[run].within(store.settled_fossils[run]) && store.retired[run].within(store.settled_retired[run])
-}
-
 /// From now on others may purge what the run copied.
 pub(crate) fn settle(state: &mut State, run: usize) {
-    if is_settled(state, run) {
+    let (fossils, retired) = (state.store.fossils[run], state.store.retired[run]);
+    let store = &state.store;
+    if fossils.within(store.settled_fossils[run]) && retired.within(store.settled_retired[run]) {
         return;
     }
-    state.store.settled_fossils[run] = state.store.fossils[run];
-    state.store.settled_retired[run] = state.store.retired[run];
+    settle_these(state, run, fossils, retired);
+}
+
+fn settle_these(state: &mut State, run: usize, fossils: Set, retired: Set) {
+    state.store.settled_fossils[run].add(fossils);
+    state.store.settled_retired[run].add(retired);
     if state.ghost.promised != 0 {
         state.ghost.settled_since.insert(u8::try_from(run).expect("a few runs"));
     }

@@ -7,6 +7,7 @@ mod catalog;
 mod events;
 mod gc;
 mod gc_damage;
+mod gc_far;
 mod gc_full;
 mod looks;
 mod manifests;

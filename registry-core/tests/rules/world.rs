@@ -68,8 +68,17 @@ impl World {
     }
 
     pub(crate) fn with(adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
+        Self::over(|storage| storage, adjust)
+    }
+
+    /// A registry over what is like an object store.
+    pub(crate) fn far(adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
+        Self::over(Memory::far, adjust)
+    }
+
+    fn over(kind: impl FnOnce(Memory) -> Memory, adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
         let (clock, journal, random) = (Arc::<ManualClock>::default(), Arc::<Journal>::default(), Arc::default());
-        let storage = Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        let storage = kind(Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>));
         let storage = Arc::new(Faulty::new(Arc::new(storage)));
         let registry = build(&storage, &clock, &journal, &random, adjust);
         Self { storage, clock, journal, registry, random }

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::FutureExt as _;
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Presigned, Scan, StageMode, Staged, Storage,
-    WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, PreparedDelete, Presigned, Scan, StageMode, Staged,
+    Storage, WriteOptions,
 };
 use registry_core::{Blocking, Digest, TokioBlocking, layout};
 
@@ -233,6 +234,18 @@ impl Storage for DiskCache {
 
     async fn delete_all(&self, prefix: &Key) -> Result<Deletion, Error> {
         self.inner.delete_all(prefix).await
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        let Some(prepared) = self.inner.prepare_delete(key, validity).await? else { return Ok(None) };
+        let Some(blob) = layout::blob_digest(key) else { return Ok(Some(prepared)) };
+        let shelf = Arc::clone(&self.shelf);
+        let forgetting = async move {
+            let deletion = prepared.await?;
+            shelf.forget(blob).await;
+            Ok(deletion)
+        };
+        Ok(Some(forgetting.boxed()))
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod copying;
+mod deleting;
 mod error;
 #[cfg(feature = "http")]
 mod http;
@@ -19,10 +20,10 @@ use std::time::{Duration, SystemTime};
 use ::opendal::{Capability, ErrorKind, Operator};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
 use registry_core::storage::{
-    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, Presigned, Scan, StageMode, Staged,
-    Storage, WriteOptions,
+    Capabilities, Deletion, Error, Key, Listing, Metadata, Object, Precondition, PreparedDelete, Presigned, Scan,
+    StageMode, Staged, Storage, WriteOptions,
 };
 
 pub use ahead::ReadAhead;
@@ -187,6 +188,7 @@ impl Storage for Opendal {
         capabilities.presign = service.presign && service.presign_read && service.presign_stat;
         capabilities.shared = service.shared;
         capabilities.durable_reads = true;
+        capabilities.expiring_deletes = service.presign && service.presign_delete;
         // Who can begin behind a path has an order of them.
         capabilities.scans = service.list_with_start_after && service.list_with_recursive;
         capabilities
@@ -247,6 +249,14 @@ impl Storage for Opendal {
             }
         }
         error::deletion(prefix, deleter.close().await)
+    }
+
+    async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
+        if !self.capabilities().expiring_deletes {
+            return Ok(None);
+        }
+        let signed = self.operator.presign_delete(path(key)?, validity).await.map_err(|error| error::of(key, error))?;
+        Ok(Some(deleting::send(self.operator.clone(), key.clone(), signed).boxed()))
     }
 
     async fn delete_each(&self, keys: &[Key]) -> Result<Deletion, Error> {
