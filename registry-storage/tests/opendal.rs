@@ -300,8 +300,10 @@ mod s3 {
 
     use super::*;
 
-    /// Names a server that speaks the protocol, with a bucket `registry` and the credentials `test` and `test`.
+    /// Names a server that speaks the protocol, with a bucket `registry`.
     const ENDPOINT: &str = "REGISTRY_TEST_S3_ENDPOINT";
+    /// User and password, `test:test` where nothing is said. A server that has users checks signatures.
+    const USER: &str = "REGISTRY_TEST_S3_USER";
 
     fn bucket(root: &str) -> Option<Operator> {
         let Ok(endpoint) = std::env::var(ENDPOINT) else {
@@ -311,13 +313,15 @@ mod s3 {
             writeln!(std::io::stderr(), "{skipped}").unwrap();
             return None;
         };
+        let credentials = std::env::var(USER).unwrap_or_else(|_| "test:test".into());
+        let (user, password) = credentials.split_once(':').unwrap();
         let service = services::S3::default()
             .root(root)
             .bucket("registry")
             .endpoint(&endpoint)
             .region("us-east-1")
-            .access_key_id("test")
-            .secret_access_key("test")
+            .access_key_id(user)
+            .secret_access_key(password)
             .disable_config_load()
             .disable_ec2_metadata();
         Some(over_http(Operator::new(service).unwrap()).unwrap())
@@ -398,6 +402,25 @@ mod s3 {
         let storage = storage.presigning_with(operator("https://outside.example"));
         let address = storage.presign(&key("a"), Presigned::Get, minute).await.unwrap().unwrap();
         assert!(address.starts_with("https://outside.example/registry/a?"), "{address}");
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_too_long_ago_is_refused() {
+        let Some(operator) = bucket("/late/") else { return };
+        if std::env::var(USER).is_err() {
+            return;
+        }
+        let storage = Opendal::new(operator).unwrap();
+        storage.write(&key("a"), "content".into(), WriteOptions::default()).await.unwrap();
+        let late = storage.prepare_delete(&key("a"), Duration::from_secs(1)).await.unwrap().unwrap();
+        // Only the service's own time counts.
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(2500) {
+            assert!(storage.stat(&key("a")).await.unwrap().is_some());
+        }
+        assert!(matches!(late.await, Err(Error::Failed { .. })));
+        assert!(storage.stat(&key("a")).await.unwrap().is_some());
+        eprintln!("a late delete was tried over S3");
     }
 
     fn ask(method: &str, address: &str) -> String {

@@ -97,6 +97,7 @@ pub fn rules() -> &'static [Rule] {
             reads_are_never_torn, a_signed_address_is_declared;
         deleting:
             a_deleted_object_is_gone, deleting_nothing_is_fine, each_of_several_goes,
+            a_prepared_delete_waits_until_it_is_sent,
             the_objects_of_staged_bytes_are_these_bytes, siblings_stay, a_tree_goes_and_its_siblings_stay,
             staged_bytes_go_with_the_tree, a_deleted_key_can_be_created_again;
         copying:

@@ -239,10 +239,10 @@ impl Storage for DiskCache {
     async fn prepare_delete(&self, key: &Key, validity: Duration) -> Result<Option<PreparedDelete>, Error> {
         let Some(prepared) = self.inner.prepare_delete(key, validity).await? else { return Ok(None) };
         let Some(blob) = layout::blob_digest(key) else { return Ok(Some(prepared)) };
-        let shelf = Arc::clone(&self.shelf);
+        let cache = self.clone();
         let forgetting = async move {
             let deletion = prepared.await?;
-            shelf.forget(blob).await;
+            cache.shelf.forget(blob).await;
             Ok(deletion)
         };
         Ok(Some(forgetting.boxed()))

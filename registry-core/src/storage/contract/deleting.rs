@@ -1,5 +1,7 @@
 //! Objects on their way out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::ground::{Ground, span};
@@ -35,6 +37,20 @@ pub(super) async fn each_of_several_goes(ground: Ground) {
         assert!(!ground.exists(name).await, "{name} is still there");
     }
     assert_eq!(ground.read("a/bc").await, Some("a/bc".into()));
+}
+
+pub(super) async fn a_prepared_delete_waits_until_it_is_sent(ground: Ground) {
+    ground.write("key", "content").await;
+    let key = ground.key("key");
+    let prepare = || ground.storage.prepare_delete(&key, Duration::from_mins(5));
+    let prepared = prepare().await.unwrap();
+    assert_eq!(prepared.is_some(), ground.storage.capabilities().expiring_deletes);
+    let Some(prepared) = prepared else { return };
+    drop(prepare().await.unwrap());
+    assert!(ground.exists("key").await);
+    assert_eq!(prepared.await.unwrap(), Deletion::Acked);
+    assert!(!ground.exists("key").await);
+    assert_eq!(prepare().await.unwrap().unwrap().await.unwrap(), Deletion::Acked, "it is gone already");
 }
 
 pub(super) async fn the_objects_of_staged_bytes_are_these_bytes(ground: Ground) {
