@@ -63,7 +63,7 @@ impl Shelf {
         let mut state = self.state();
         match state.entries.used(digest) {
             Some(Entry { size, .. }) => Known::Kept { size },
-            None if state.under_way(digest).is_some() => Known::Arriving,
+            None if state.is_under_way(digest) => Known::Arriving,
             None => Known::Nowhere,
         }
     }
@@ -120,7 +120,7 @@ impl Shelf {
         async move { blocking.run(work).await.unwrap_or(false) }.boxed().shared()
     }
 
-    /// The blob on its way, begun from `object` if it was not; `None` where there is no room for it.
+    /// The blob on its way, begun from `object` if it was not. Where there is no room for it the object comes back.
     pub(super) fn fill(self: &Arc<Self>, digest: Digest, object: Object) -> Result<(Arc<Filling>, Begun), Object> {
         let mut state = self.state();
         if let Some(filling) = state.under_way(&digest) {
@@ -157,6 +157,11 @@ impl Shelf {
 }
 
 impl State {
+    /// Holds nothing meanwhile: whoever drops the last handle takes the lock.
+    fn is_under_way(&self, digest: &Digest) -> bool {
+        self.filling.get(digest).is_some_and(|filling| filling.strong_count() > 0)
+    }
+
     fn under_way(&self, digest: &Digest) -> Option<Arc<Filling>> {
         self.filling.get(digest)?.upgrade()
     }
@@ -197,7 +202,7 @@ impl Drop for Arrival {
             return;
         }
         self.shelf.state().entries.release(self.size);
-        let path = std::mem::take(&mut self.path);
-        self.shelf.blocking.execute(Box::new(move || folder::remove(&path)));
+        // On the spot: this may be where no work can be given away any more.
+        folder::remove(&self.path);
     }
 }

@@ -348,3 +348,35 @@ proptest! {
         });
     }
 }
+
+/// Readers that come and go on several threads, so that the last of one blob goes while others look for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_that_go_on_other_threads_hold_nobody_up() {
+    let place = Place::new(100_000_000);
+    let content = pieces(6);
+    let (_, key) = place.put(&content).await;
+    let whole = Bytes::from(content.concat());
+    for round in 0..50_usize {
+        let readers = (0..8_usize).map(|reader| {
+            let (cache, key, whole) = (place.cache.clone(), key.clone(), whole.clone());
+            tokio::spawn(async move {
+                let object = cache.open(&key).await.unwrap().unwrap();
+                let body = object.read(Span::whole(whole.len() as u64)).await.unwrap();
+                let mut frames = body.into_stream(Arc::new(TokioBlocking));
+                let mut read = Vec::new();
+                // Most go early, each at another place.
+                let most = if reader == 0 { usize::MAX } else { (reader + round) % 5 };
+                while read.len() < whole.len() && most > read.len() / PIECE {
+                    read.extend_from_slice(&frames.next().await.unwrap().unwrap());
+                    assert!(whole.starts_with(&read));
+                }
+            })
+        });
+        for reader in readers.collect::<Vec<_>>() {
+            reader.await.unwrap();
+        }
+        assert_eq!(place.arriving(), 0);
+        place.cache.shelf.forget(layout::blob_digest(&key).unwrap()).await;
+    }
+    assert_eq!(place.cache.usage().bytes, 0);
+}
