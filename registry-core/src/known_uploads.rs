@@ -1,20 +1,21 @@
-//! Uploads that this process has followed from their beginning, so that it need not note each step of theirs where others
-//! read it.
+//! Uploads of which this process wrote the last note, so that it need not note each step of theirs where others read it.
 
 use quick_cache::sync::Cache;
 
 use crate::{Hasher, RepositoryName, UploadId};
 
-/// Where uploads stand that nobody else has touched, as far as anybody noted.
+/// Where uploads stand that nobody else has gone on with.
 #[derive(Debug)]
 pub(crate) struct KnownUploads(Cache<(RepositoryName, UploadId), Followed>);
 
 /// Where an upload stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Followed {
-    /// What was noted last: how many bytes it has.
+    /// The mark of the last note. As long as it stands there, nobody else went on.
+    pub(crate) mark: String,
+    /// How many bytes that note tells of.
     pub(crate) noted: u64,
-    /// How many it has by now.
+    /// How many there are by now.
     pub(crate) size: u64,
     /// The hash of these.
     pub(crate) hasher: Hasher,

@@ -1,5 +1,7 @@
 //! What is kept beside the staged bytes of an upload, so that any process can go on.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +18,17 @@ pub(crate) struct State {
     pub(crate) offset: u64,
     /// The hash of those bytes. It may be unknown to this version; then the bytes are hashed again.
     pub(crate) hash: HashCheckpoint,
+    /// Another one in each note, so that who wrote it knows it again.
+    #[serde(default)]
+    pub(crate) mark: String,
 }
 
 /// How far an upload is, for whoever goes on with it.
 pub(crate) struct Progress {
     /// The hash of all that is staged.
     pub(crate) hasher: Hasher,
-    /// How many bytes the last note tells of, if this process wrote all notes.
-    pub(crate) followed: Option<u64>,
+    /// The last note, if this process wrote it: its mark, and how many bytes it tells of.
+    pub(crate) followed: Option<(String, u64)>,
     /// Whether it stands beside the bytes when the upload started.
     pub(crate) is_dated: bool,
 }
@@ -57,15 +62,17 @@ impl Uploads<'_> {
         }
     }
 
-    /// Notes that an upload begins, and follows it from now on.
+    /// Notes that an upload begins.
     pub(crate) async fn note_begin(&self, id: &UploadId, hasher: Hasher) -> Result<(), Error> {
-        self.save(id, 0, &hasher).await?;
-        self.registry().known_uploads().put(self.name(), id, Followed { noted: 0, size: 0, hasher });
+        let mark = self.save(id, 0, &hasher).await?;
+        self.registry().known_uploads().put(self.name(), id, Followed { mark, noted: 0, size: 0, hasher });
         Ok(())
     }
 
-    /// Notes how far an upload is, unless little came since the last note and nobody else needs to know. The hash vouches for
-    /// the bytes, so they are made durable before it.
+    /// Notes how far an upload is, unless little came since this process did so. The hash vouches for the bytes, so they are
+    /// made durable before it.
+    ///
+    /// Who finds the note of another looks for bytes that it does not tell of.
     pub(crate) async fn note(
         &self,
         id: &UploadId,
@@ -74,33 +81,34 @@ impl Uploads<'_> {
     ) -> Result<(), Error> {
         staged.sync().await?;
         let size = staged.size();
-        let noted = match progress.followed {
-            Some(noted) if size.saturating_sub(noted) < UNNOTED_BYTES => noted,
+        let (mark, noted) = match progress.followed.take() {
+            Some((mark, noted)) if size.saturating_sub(noted) < UNNOTED_BYTES => (mark, noted),
             _ => {
                 if !progress.is_dated {
                     self.date(id).await?;
                     progress.is_dated = true;
                 }
-                self.save(id, size, &progress.hasher).await?;
-                size
+                (self.save(id, size, &progress.hasher).await?, size)
             }
         };
-        if let Some(followed) = &mut progress.followed {
-            *followed = noted;
-            let hasher = progress.hasher.clone();
-            self.registry().known_uploads().put(self.name(), id, Followed { noted, size, hasher });
-        }
+        progress.followed = Some((mark.clone(), noted));
+        let hasher = progress.hasher.clone();
+        self.registry().known_uploads().put(self.name(), id, Followed { mark, noted, size, hasher });
         Ok(())
     }
 
-    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<(), Error> {
-        let state = State { owner: self.caller().principal.clone(), offset, hash: hasher.checkpoint() };
+    /// Tells the mark of the note.
+    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<String, Error> {
+        let mark = hex(&self.registry().random().bytes());
+        let (owner, hash) = (self.caller().principal.clone(), hasher.checkpoint());
+        let state = State { owner, offset, hash, mark: mark.clone() };
         let content = serde_json::to_vec(&state).map_err(|error| storage::Error::Failed {
             key: layout::upload_state(self.name(), id),
             source: error.into(),
         })?;
         let key = layout::upload_state(self.name(), id);
-        Ok(self.registry().storage().write(&key, Bytes::from(content), VOLATILE).await?)
+        self.registry().storage().write(&key, Bytes::from(content), VOLATILE).await?;
+        Ok(mark)
     }
 
     /// Writes when an upload started, as other registries look for it.
@@ -110,4 +118,12 @@ impl Uploads<'_> {
         let key = layout::upload_started_at(self.name(), id);
         Ok(self.registry().storage().write(&key, started_at.into(), VOLATILE).await?)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -207,8 +207,8 @@ impl<'a> Uploads<'a> {
             return Err(Error::OffsetMismatch { size });
         }
         let is_dated = self.is_dated_at_once() || state.as_ref().is_some_and(|state| state.offset > 0);
-        if let Some(Followed { noted, hasher, .. }) = known {
-            return Ok((staged, Progress { hasher, followed: Some(noted), is_dated }));
+        if let Some(Followed { mark, noted, hasher, .. }) = known {
+            return Ok((staged, Progress { hasher, followed: Some((mark, noted)), is_dated }));
         }
         let hasher = self.hash_again(&mut *staged, state.as_ref()).await?;
         Ok((staged, Progress { hasher, followed: None, is_dated }))
@@ -226,8 +226,8 @@ impl<'a> Uploads<'a> {
         if from == size { Ok(hasher) } else { content::rehash(staged, from, hasher).await }
     }
 
-    /// The same staged bytes, and what this process knows of them; opened anew if others may have gone on with them since:
-    /// then there is another number of them than was noted last, or others noted something.
+    /// The same staged bytes, and what this process knows of them; opened anew if others may have gone on with them since: as
+    /// soon as the last note is not of this process.
     async fn up_to_date(
         &self,
         id: &UploadId,
@@ -235,9 +235,9 @@ impl<'a> Uploads<'a> {
         state: &State,
     ) -> Result<(Box<dyn Staged>, Option<Followed>), Error> {
         let known = self.registry().known_uploads().take(self.name(), id);
-        let known = known.filter(|known| known.noted == state.offset && known.size == staged.size());
+        let known = known.filter(|known| known.mark == state.mark && known.size == staged.size());
         let storage = self.registry().storage();
-        if known.is_some() || state.offset == staged.size() || storage.capabilities().exclusive_staging {
+        if known.is_some() || storage.capabilities().exclusive_staging {
             return Ok((staged, known));
         }
         drop(staged);

@@ -184,8 +184,13 @@ async fn an_upload_goes_from_process_to_process() {
 /// What a client does with its upload, each at any of three processes.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { bytes: usize, tells_offset: bool },
+    Append {
+        bytes: usize,
+        tells_offset: bool,
+    },
     AskHowFar,
+    /// The client goes before it sent anything.
+    Gone,
     Restart,
 }
 
@@ -195,13 +200,14 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
     let step = prop_oneof![
         6 => (bytes, any::<bool>()).prop_map(|(bytes, tells_offset)| Step::Append { bytes, tells_offset }),
         1 => Just(Step::AskHowFar),
+        2 => Just(Step::Gone),
         1 => Just(Step::Restart),
     ];
     (0..3_usize, step)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn an_upload_goes_on_wherever_it_comes(
@@ -231,6 +237,14 @@ proptest! {
                         assert_eq!(status.size, sent.len() as u64);
                     }
                     Step::AskHowFar => assert_eq!(uploads.status(&id).await.unwrap().size, sent.len() as u64),
+                    Step::Gone => {
+                        let nothing_yet = futures::stream::pending().boxed();
+                        tokio::select! {
+                            biased;
+                            ended = uploads.append(&id, None, nothing_yet) => panic!("{ended:?}"),
+                            () = async { for _ in 0..50 { tokio::task::yield_now().await } } => {}
+                        }
+                    }
                     Step::Restart => processes[number] = process(),
                 }
             }
