@@ -72,7 +72,7 @@ impl Uploads<'_> {
     /// Notes how far an upload is, unless little came since this process did so. The hash vouches for the bytes, so they are
     /// made durable before it.
     ///
-    /// Who finds the note of another looks for bytes that it does not tell of.
+    /// Who finds the note of another looks for bytes that it does not tell of, and notes that it goes on before it adds any.
     pub(crate) async fn note(
         &self,
         id: &UploadId,

@@ -1,5 +1,9 @@
 //! Uploads: content on its way into a repository, in one piece or in chunks, resumable by any process.
 
+use std::pin::Pin;
+
+use futures::stream::StreamExt as _;
+
 use crate::content::{self, ContentStream, Intake, Stop};
 use crate::known_uploads::Followed;
 use crate::layout::Member;
@@ -92,6 +96,10 @@ impl<'a> Uploads<'a> {
             self.note(id, &mut *staged, &mut progress).await?;
         }
         end?;
+        if staged.size() == 0 && !self.registry().storage().capabilities().exclusive_staging {
+            // Another may have finished it while this one looked, and taken the bytes away first.
+            self.load(id).await?;
+        }
         self.commit(id, staged, progress.hasher, digest).await
     }
 
@@ -168,7 +176,15 @@ impl<'a> Uploads<'a> {
         progress: &mut Progress,
         content: ContentStream<'_>,
     ) -> Result<Result<(), BodyError>, Error> {
-        let mut intake = Intake::new(content);
+        let mut content = content.peekable();
+        if progress.followed.is_none()
+            && !self.registry().storage().capabilities().exclusive_staging
+            && Pin::new(&mut content).peek().await.is_some()
+        {
+            // Who wrote the last note looks for what comes now, even if nothing is noted of it.
+            self.note(id, staged, progress).await?;
+        }
+        let mut intake = Intake::new(content.boxed());
         let pause_bytes = self.registry().limits().checkpoint_bytes;
         loop {
             let (hasher, stop) = match intake.stage(staged, progress.hasher.clone(), pause_bytes).await {
@@ -335,9 +351,10 @@ impl<'a> Uploads<'a> {
     }
 
     /// Removes an upload of which all objects are known.
-    async fn remove_each(&self, id: &UploadId, mut objects: Vec<Key>) -> Result<(), Error> {
-        objects.push(layout::upload_started_at(self.name(), id));
-        objects.push(layout::upload_state(self.name(), id));
+    async fn remove_each(&self, id: &UploadId, parts: Vec<Key>) -> Result<(), Error> {
+        // Without its state nobody takes what is left for an upload that has just begun.
+        let mut objects = vec![layout::upload_state(self.name(), id), layout::upload_started_at(self.name(), id)];
+        objects.extend(parts);
         certain(self.registry().storage().delete_each(&objects).await?)
     }
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use proptest::prelude::*;
 use registry_core::model::{check, programs};
-use registry_core::storage::{Error, Key, StageMode, Staged, Storage, WriteOptions, contract};
+use registry_core::storage::{
+    Error, Fault, Faulty, Key, OperationKind, StageMode, Staged, Storage, WriteOptions, contract,
+};
 use registry_core::{Algorithm, Digest, Registry};
 #[cfg(feature = "s3")]
 use registry_storage::ProbeError;
@@ -188,6 +190,10 @@ enum Step {
         bytes: usize,
         tells_offset: bool,
     },
+    /// The bucket fails to take what is noted, or the process dies before.
+    Fails {
+        bytes: usize,
+    },
     AskHowFar,
     /// The client goes before it sent anything.
     Gone,
@@ -199,6 +205,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
     let bytes = prop_oneof![4 => 0..100_usize, 1 => 1_000_000..1_200_000_usize];
     let step = prop_oneof![
         6 => (bytes, any::<bool>()).prop_map(|(bytes, tells_offset)| Step::Append { bytes, tells_offset }),
+        2 => (1..100_usize).prop_map(|bytes| Step::Fails { bytes }),
         1 => Just(Step::AskHowFar),
         2 => Just(Step::Gone),
         1 => Just(Step::Restart),
@@ -219,14 +226,16 @@ proptest! {
         runtime.block_on(async {
             let operator = Operator::new(services::Memory::default()).unwrap();
             let process = || {
-                let storage = Arc::new(Opendal::new(operator.clone()).unwrap());
-                Registry::builder(storage).build().repository(&"a".parse().unwrap())
+                let storage = Arc::new(Faulty::new(Arc::new(Opendal::new(operator.clone()).unwrap())));
+                let over = Arc::clone(&storage) as Arc<dyn Storage>;
+                (storage, Registry::builder(over).build().repository(&"a".parse().unwrap()))
             };
             let mut processes = [process(), process(), process()];
-            let id = processes[starts].uploads().start(Algorithm::Sha256).await.unwrap().id;
+            let id = processes[starts].1.uploads().start(Algorithm::Sha256).await.unwrap().id;
             let mut sent = Vec::new();
             for (number, step) in steps {
-                let uploads = processes[number].uploads();
+                let (storage, repository) = &processes[number];
+                let uploads = repository.uploads();
                 match step {
                     Step::Append { bytes, tells_offset } => {
                         let content = vec![u8::try_from(sent.len() % 251).unwrap(); bytes];
@@ -235,6 +244,19 @@ proptest! {
                         let frames = futures::stream::iter([Ok(Bytes::from(content))]).boxed();
                         let status = uploads.append(&id, offset, frames).await.unwrap();
                         assert_eq!(status.size, sent.len() as u64);
+                    }
+                    Step::Fails { bytes } => {
+                        let content = vec![u8::try_from(sent.len() % 251).unwrap(); bytes];
+                        let frames = futures::stream::iter([Ok(Bytes::from(content.clone()))]).boxed();
+                        storage.fail_next(OperationKind::Write, Fault::Before);
+                        let failed = uploads.append(&id, None, frames).await.is_err();
+                        storage.heal();
+                        let size = uploads.status(&id).await.unwrap().size;
+                        assert!(failed || size == (sent.len() + bytes) as u64);
+                        if size > sent.len() as u64 {
+                            sent.extend_from_slice(&content);
+                        }
+                        assert_eq!(size, sent.len() as u64);
                     }
                     Step::AskHowFar => assert_eq!(uploads.status(&id).await.unwrap().size, sent.len() as u64),
                     Step::Gone => {
@@ -250,7 +272,7 @@ proptest! {
             }
             let digest = Digest::of(Algorithm::Sha256, &sent);
             let nothing = futures::stream::empty().boxed();
-            processes[ends].uploads().finish(&id, &digest, None, nothing).await.unwrap();
+            processes[ends].1.uploads().finish(&id, &digest, None, nothing).await.unwrap();
             let blob = format!("docker/registry/v2/blobs/sha256/{}/{}/data", &digest.hex()[..2], digest.hex());
             let link = format!("docker/registry/v2/repositories/a/_layers/sha256/{}/link", digest.hex());
             assert_eq!(paths(&operator).await, [blob, link], "and nothing else is left");
