@@ -39,11 +39,11 @@ MOST = {
 }
 
 
-def told(proxy):
-    """What was asked of the bucket since the last time."""
+def told(proxy, what="counts"):
+    """What was asked of the bucket since the last time; and something else is asked of the proxy, if that is said."""
     host, _, port = proxy.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    connection.request("GET", "/-/counts")
+    connection.request("GET", f"/-/{what}")
     answer = json.loads(connection.getresponse().read())
     connection.close()
     return answer

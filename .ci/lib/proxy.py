@@ -2,8 +2,9 @@
 
 proxy.py HOST:PORT...              prints the address that it listens on; of several services each request goes to the next
 
-    GET /-/counts                  what was asked since the last time, as JSON: kind of request and number; and how many
-                                   requests for objects were under way at once
+    GET /-/counts                  what was asked since the last time, as JSON: kind of request and number; how many
+                                   requests for objects were under way at once, and how many bytes of them went by
+    GET /-/pace?bytes=N            from now on an answer brings N bytes in a second at most; 0: any
     GET /-/faults?rate=R&seed=N&kinds=A,B   from now on a request in 1/R goes wrong, in one of these ways:
         refused      503 SlowDown, and nothing was done
         failed       500 InternalError, and nothing was done
@@ -27,7 +28,10 @@ from urllib.parse import parse_qs, urlsplit
 COUNTS = collections.Counter()
 FAULTS = {"rate": 0.0, "kinds": [], "random": random.Random(0)}
 INJECTED = collections.Counter()
-READS = {"now": 0, "most": 0}
+# Requests for objects under way, and the bytes of these objects.
+READS = {"now": 0, "most": 0, "bytes": 0}
+# So many bytes an answer brings in a second at most; 0: any.
+PACE = {"bytes": 0}
 BLOCK = 256 * 1024
 
 
@@ -112,6 +116,23 @@ class Kept(Nowhere):
         self.content += block
 
 
+class Paced:
+    """Passes what an answer brings on, no faster than is allowed, and counts it."""
+
+    def __init__(self, writer):
+        self.writer = writer
+
+    def write(self, block):
+        READS["bytes"] += len(block)
+        self.block = len(block)
+        self.writer.write(block)
+
+    async def drain(self):
+        await self.writer.drain()
+        if PACE["bytes"]:
+            await asyncio.sleep(self.block / PACE["bytes"])
+
+
 def fault_for(kind):
     """How this request goes wrong; None if it does not."""
     draw = FAULTS["random"]
@@ -135,12 +156,14 @@ def answer(status, code):
 def control(path):
     asked = urlsplit(path)
     query = {key: values[0] for key, values in parse_qs(asked.query).items()}
+    if asked.path == "/-/pace":
+        PACE["bytes"] = int(query.get("bytes", 0))
     if asked.path == "/-/faults":
         FAULTS["rate"] = float(query.get("rate", 0))
         FAULTS["kinds"] = [kind for kind in query.get("kinds", "").split(",") if kind]
         FAULTS["random"] = random.Random(int(query.get("seed", 0)))
-    told = {"requests": dict(COUNTS), "faults": dict(INJECTED), "reads_at_once": READS["most"]}
-    READS["most"] = READS["now"]
+    told = {"requests": dict(COUNTS), "faults": dict(INJECTED), "reads_at_once": READS["most"], "read_bytes": READS["bytes"]}
+    READS["most"], READS["bytes"] = READS["now"], 0
     COUNTS.clear()
     INJECTED.clear()
     body = json.dumps(told, sort_keys=True).encode()
@@ -236,7 +259,8 @@ class Connection:
                 await asyncio.sleep(0.2)
             raw = raw[10:]
         self.writer.write(raw)
-        await pass_on(reader, self.writer, headers, bodyless=bodyless)
+        body = Paced(self.writer) if method == "GET" else self.writer
+        await pass_on(reader, body, headers, bodyless=bodyless)
         await self.writer.drain()
         if headers.get("connection", "").lower() == "close":
             self.upstreams.pop(target)[1].close()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ::opendal::options::ReaderOptions;
 use ::opendal::{Buffer, BufferStream, ErrorKind, Operator};
@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use registry_core::Span;
 use registry_core::storage::{Error, Key, Object, ReadRange};
 
-use super::ahead::{Pieces, ReadAhead};
+use super::ahead::{Pieces, ReadAhead, after_trial};
 use super::parts::Part;
 use super::retries::Retries;
 use super::{Opendal, error, metadata, path};
@@ -77,14 +77,22 @@ struct Remote {
 impl ReadRange for Remote {
     async fn read(&self, span: Span) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
         let (operator, key, seen) = (self.operator.clone(), self.key.clone(), self.seen.clone());
-        // What broke off is read on in one piece: pieces that take too long would all be in vain.
-        let ahead = Mutex::new(self.ahead.as_ref().and_then(|ahead| ahead.begin(span.length())));
+        let ahead = self.ahead.clone();
         let open = move |offset| {
             let (operator, key, seen) = (operator.clone(), key.clone(), seen.clone());
-            let pieces = ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // What broke off is read on in one piece: pieces that take too long would all be in vain.
+            let ahead = ahead.clone().filter(|_| offset == 0);
+            let range = span.offset() + offset..span.end();
             async move {
-                let range = span.offset() + offset..span.end();
-                frames(&operator, &key, path(&key)?, seen, range, pieces).await
+                let trial = ahead.and_then(|ahead| ahead.trial(span.length()).map(|bytes| (ahead, bytes)));
+                let Some((ahead, bytes)) = trial else {
+                    return frames(&operator, &key, path(&key)?, seen, range, None).await;
+                };
+                let (first, rest) = (range.start..range.start + bytes, range.start + bytes..range.end);
+                let trial = frames(&operator, &key, path(&key)?, seen.clone(), first, None).await?;
+                Ok(after_trial(ahead, trial, move |pieces| async move {
+                    frames(&operator, &key, path(&key)?, seen, rest, pieces).await
+                }))
             }
         };
         // A first failure is told before there is a status.
