@@ -106,7 +106,8 @@ impl Collector {
     /// Does one run.
     ///
     /// Dropping the future leaves what a crash would leave: what was taken away can be found and is brought back if it is
-    /// needed, and a later run that is [alone](GcOptions::alone) ends what this one began.
+    /// needed, and a later run that is [alone](GcOptions::alone) ends what this one began; so does any, some time after the
+    /// quarantine, where deletes [expire](crate::storage::Capabilities::expiring_deletes).
     ///
     /// # Errors
     /// If the storage fails. Nothing that is needed is lost then either.
