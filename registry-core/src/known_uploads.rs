@@ -2,17 +2,18 @@
 
 use quick_cache::sync::Cache;
 
-use crate::{Hasher, RepositoryName, UploadId};
+use crate::upload_state::Mark;
+use crate::{Hasher, UploadId};
 
 /// Where uploads stand that nobody else has gone on with.
 #[derive(Debug)]
-pub(crate) struct KnownUploads(Cache<(RepositoryName, UploadId), Followed>);
+pub(crate) struct KnownUploads(Cache<UploadId, Followed>);
 
 /// Where an upload stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Followed {
     /// The mark of the last note. As long as it stands there, nobody else went on.
-    pub(crate) mark: String,
+    pub(crate) mark: Mark,
     /// How many bytes that note tells of.
     pub(crate) noted: u64,
     /// How many there are by now.
@@ -32,11 +33,11 @@ impl Default for KnownUploads {
 
 impl KnownUploads {
     /// Where it stands, which is the caller's to change now.
-    pub(crate) fn take(&self, name: &RepositoryName, id: &UploadId) -> Option<Followed> {
-        self.0.remove(&(name.clone(), *id)).map(|(_, followed)| followed)
+    pub(crate) fn take(&self, id: &UploadId) -> Option<Followed> {
+        self.0.remove(id).map(|(_, followed)| followed)
     }
 
-    pub(crate) fn put(&self, name: &RepositoryName, id: &UploadId, followed: Followed) {
-        self.0.insert((name.clone(), *id), followed);
+    pub(crate) fn put(&self, id: &UploadId, followed: Followed) {
+        self.0.insert(*id, followed);
     }
 }

@@ -23,6 +23,13 @@ impl Span {
         offset.checked_add(length).map(|_| Self { offset, length })
     }
 
+    /// From `offset` to the end of a content of `size` bytes; nothing if it ends before.
+    #[must_use]
+    pub fn rest(offset: u64, size: u64) -> Self {
+        let offset = offset.min(size);
+        Self { offset, length: size - offset }
+    }
+
     /// Position of the first byte.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -172,6 +179,14 @@ fn position(text: &str) -> Result<u64, ParseRangeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_ends_with_the_content() {
+        for (offset, length) in [(0, 10), (7, 3), (10, 0), (11, 0), (u64::MAX, 0)] {
+            let rest = Span::rest(offset, 10);
+            assert_eq!((rest.offset(), rest.length(), rest.end()), (offset.min(10), length, 10));
+        }
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 
-use crate::{Digest, RepositoryName};
+use crate::{Digest, Registry, RepositoryName};
 
 /// Blobs and when they were seen.
 #[derive(Debug)]
@@ -37,6 +37,27 @@ impl RecentBlobs {
     /// The blob is not what was seen any more.
     pub(crate) fn forget(&self, name: &RepositoryName, digest: &Digest) {
         self.seen.remove(&(name.clone(), *digest));
+    }
+}
+
+impl Registry {
+    /// A repository has a blob of this size, under its own digest.
+    pub(crate) fn saw_blob(&self, name: &RepositoryName, digest: &Digest, size: u64) {
+        if let Some(recent) = self.recent_blobs() {
+            recent.note(name, digest, size, self.clock().now());
+        }
+    }
+
+    /// The size of a blob that the repository was seen to have a moment ago.
+    pub(crate) fn recent_blob(&self, name: &RepositoryName, digest: &Digest) -> Option<u64> {
+        self.recent_blobs()?.size(name, digest, self.clock().now())
+    }
+
+    /// A blob of the repository is taken away.
+    pub(crate) fn forget_blob(&self, name: &RepositoryName, digest: &Digest) {
+        if let Some(recent) = self.recent_blobs() {
+            recent.forget(name, digest);
+        }
     }
 }
 

@@ -291,23 +291,8 @@ impl Registry {
         self.0.known_repositories.as_deref()
     }
 
-    /// A repository has a blob of this size, under its own digest.
-    pub(crate) fn saw_blob(&self, name: &RepositoryName, digest: &Digest, size: u64) {
-        if let Some(recent) = &self.0.recent_blobs {
-            recent.note(name, digest, size, self.clock().now());
-        }
-    }
-
-    /// The size of a blob that the repository was seen to have a moment ago.
-    pub(crate) fn recent_blob(&self, name: &RepositoryName, digest: &Digest) -> Option<u64> {
-        self.0.recent_blobs.as_ref()?.size(name, digest, self.clock().now())
-    }
-
-    /// A blob of the repository is taken away.
-    pub(crate) fn forget_blob(&self, name: &RepositoryName, digest: &Digest) {
-        if let Some(recent) = &self.0.recent_blobs {
-            recent.forget(name, digest);
-        }
+    pub(crate) fn recent_blobs(&self) -> Option<&RecentBlobs> {
+        self.0.recent_blobs.as_deref()
     }
 
     pub(crate) fn hits(&self) -> &AtomicU64 {

@@ -1,7 +1,5 @@
 //! What is kept beside the staged bytes of an upload, so that any process can go on.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +7,9 @@ use crate::known_uploads::Followed;
 use crate::storage::{self, Durability, Precondition, Staged, WriteOptions};
 use crate::uploads::Uploads;
 use crate::{Error, HashCheckpoint, Hasher, UploadId, layout};
+
+/// Tells one note from all others.
+pub(crate) type Mark = [u8; 10];
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -20,7 +21,7 @@ pub(crate) struct State {
     pub(crate) hash: HashCheckpoint,
     /// Another one in each note, so that who wrote it knows it again.
     #[serde(default)]
-    pub(crate) mark: String,
+    pub(crate) mark: Mark,
 }
 
 /// How far an upload is, for whoever goes on with it.
@@ -28,7 +29,7 @@ pub(crate) struct Progress {
     /// The hash of all that is staged.
     pub(crate) hasher: Hasher,
     /// The last note, if this process wrote it: its mark, and how many bytes it tells of.
-    pub(crate) followed: Option<(String, u64)>,
+    pub(crate) followed: Option<(Mark, u64)>,
     /// Whether it stands beside the bytes when the upload started.
     pub(crate) is_dated: bool,
 }
@@ -65,7 +66,7 @@ impl Uploads<'_> {
     /// Notes that an upload begins.
     pub(crate) async fn note_begin(&self, id: &UploadId, hasher: Hasher) -> Result<(), Error> {
         let mark = self.save(id, 0, &hasher).await?;
-        self.registry().known_uploads().put(self.name(), id, Followed { mark, noted: 0, size: 0, hasher });
+        self.registry().known_uploads().put(id, Followed { mark, noted: 0, size: 0, hasher });
         Ok(())
     }
 
@@ -91,17 +92,17 @@ impl Uploads<'_> {
                 (self.save(id, size, &progress.hasher).await?, size)
             }
         };
-        progress.followed = Some((mark.clone(), noted));
+        progress.followed = Some((mark, noted));
         let hasher = progress.hasher.clone();
-        self.registry().known_uploads().put(self.name(), id, Followed { mark, noted, size, hasher });
+        self.registry().known_uploads().put(id, Followed { mark, noted, size, hasher });
         Ok(())
     }
 
     /// Tells the mark of the note.
-    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<String, Error> {
-        let mark = hex(&self.registry().random().bytes());
+    async fn save(&self, id: &UploadId, offset: u64, hasher: &Hasher) -> Result<Mark, Error> {
+        let mark = self.registry().random().bytes();
         let (owner, hash) = (self.caller().principal.clone(), hasher.checkpoint());
-        let state = State { owner, offset, hash, mark: mark.clone() };
+        let state = State { owner, offset, hash, mark };
         let content = serde_json::to_vec(&state).map_err(|error| storage::Error::Failed {
             key: layout::upload_state(self.name(), id),
             source: error.into(),
@@ -118,12 +119,4 @@ impl Uploads<'_> {
         let key = layout::upload_started_at(self.name(), id);
         Ok(self.registry().storage().write(&key, started_at.into(), VOLATILE).await?)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -96,7 +96,7 @@ impl<'a> Uploads<'a> {
             self.note(id, &mut *staged, &mut progress).await?;
         }
         end?;
-        if staged.size() == 0 && !self.registry().storage().capabilities().exclusive_staging {
+        if staged.size() == 0 && !self.is_exclusive() {
             // Another may have finished it while this one looked, and taken the bytes away first.
             self.load(id).await?;
         }
@@ -144,7 +144,9 @@ impl<'a> Uploads<'a> {
     }
 
     async fn create(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
-        if self.is_dated_at_once() {
+        // A volume may be served by another registry at any time, which ends uploads by their date. In a bucket most uploads are
+        // over before that is worth a request; there a date comes with the first note.
+        if self.is_exclusive() {
             self.date(id).await?;
         }
         self.begin(id).await
@@ -156,15 +158,27 @@ impl<'a> Uploads<'a> {
         staged.ok_or(Error::UploadUnknown { id: *id })
     }
 
-    /// A volume may be served by another registry at any time, which ends uploads by their date. In a bucket most uploads are
-    /// over before that is worth a request; there a date comes with the first note.
-    fn is_dated_at_once(self) -> bool {
+    /// Whether one process at a time has an upload, as on a volume. In a bucket any server goes on with it.
+    fn is_exclusive(self) -> bool {
         self.registry().storage().capabilities().exclusive_staging
+    }
+
+    /// What was opened; or an upload without any bytes, where it has a state and no other sign.
+    async fn or_begun(
+        &self,
+        id: &UploadId,
+        opened: Result<Box<dyn Staged>, Error>,
+        state: Option<&State>,
+    ) -> Result<Box<dyn Staged>, Error> {
+        match opened {
+            Err(Error::UploadUnknown { .. }) if self.may_be_empty(state) => self.begin(id).await,
+            opened => opened,
+        }
     }
 
     /// Whether an upload with this state may have begun where no bytes are staged.
     fn may_be_empty(self, state: Option<&State>) -> bool {
-        state.is_some() && !self.registry().storage().capabilities().exclusive_staging
+        state.is_some() && !self.is_exclusive()
     }
 
     /// Stages all of `content`, and notes from time to time how far it is, so that whoever goes on after a crash has
@@ -177,10 +191,7 @@ impl<'a> Uploads<'a> {
         content: ContentStream<'_>,
     ) -> Result<Result<(), BodyError>, Error> {
         let mut content = content.peekable();
-        if progress.followed.is_none()
-            && !self.registry().storage().capabilities().exclusive_staging
-            && Pin::new(&mut content).peek().await.is_some()
-        {
+        if progress.followed.is_none() && !self.is_exclusive() && Pin::new(&mut content).peek().await.is_some() {
             // Who wrote the last note looks for what comes now, even if nothing is noted of it.
             self.note(id, staged, progress).await?;
         }
@@ -207,10 +218,7 @@ impl<'a> Uploads<'a> {
         let opened = self.open(id).await;
         // Read when nobody else can write it. Whose it is not, learns nothing of it.
         let state = self.load(id).await?;
-        let staged = match opened {
-            Err(Error::UploadUnknown { .. }) if self.may_be_empty(state.as_ref()) => self.begin(id).await?,
-            opened => opened?,
-        };
+        let staged = self.or_begun(id, opened, state.as_ref()).await?;
         let (mut staged, known) = match &state {
             Some(state) => self.up_to_date(id, staged, state).await?,
             None => (staged, None),
@@ -218,11 +226,11 @@ impl<'a> Uploads<'a> {
         let size = staged.size();
         if offset.is_some_and(|offset| offset != size) {
             if let Some(known) = known {
-                self.registry().known_uploads().put(self.name(), id, known);
+                self.registry().known_uploads().put(id, known);
             }
             return Err(Error::OffsetMismatch { size });
         }
-        let is_dated = self.is_dated_at_once() || state.as_ref().is_some_and(|state| state.offset > 0);
+        let is_dated = self.is_exclusive() || state.as_ref().is_some_and(|state| state.offset > 0);
         if let Some(Followed { mark, noted, hasher, .. }) = known {
             return Ok((staged, Progress { hasher, followed: Some((mark, noted)), is_dated }));
         }
@@ -250,18 +258,15 @@ impl<'a> Uploads<'a> {
         staged: Box<dyn Staged>,
         state: &State,
     ) -> Result<(Box<dyn Staged>, Option<Followed>), Error> {
-        let known = self.registry().known_uploads().take(self.name(), id);
+        let known = self.registry().known_uploads().take(id);
         let known = known.filter(|known| known.mark == state.mark && known.size == staged.size());
-        let storage = self.registry().storage();
-        if known.is_some() || storage.capabilities().exclusive_staging {
+        if known.is_some() || self.is_exclusive() {
             return Ok((staged, known));
         }
         drop(staged);
-        storage.staged_size(&layout::upload_data(self.name(), id)).await?;
-        match self.open(id).await {
-            Err(Error::UploadUnknown { .. }) => Ok((self.begin(id).await?, None)),
-            opened => Ok((opened?, None)),
-        }
+        self.registry().storage().staged_size(&layout::upload_data(self.name(), id)).await?;
+        let opened = self.open(id).await;
+        Ok((self.or_begun(id, opened, Some(state)).await?, None))
     }
 
     pub(crate) async fn open(&self, id: &UploadId) -> Result<Box<dyn Staged>, Error> {
@@ -325,7 +330,7 @@ impl<'a> Uploads<'a> {
 
     /// Drops what the blob was made of. The blob is there whatever becomes of this: what is left goes when the upload is old.
     async fn tidy(&self, id: &UploadId, staged: Box<dyn Staged>) {
-        let tidied = if self.registry().storage().capabilities().exclusive_staging {
+        let tidied = if self.is_exclusive() {
             self.discard(id, staged).await
         } else {
             // Whoever holds the writer keeps nobody away, and all of its bytes lie below the upload.

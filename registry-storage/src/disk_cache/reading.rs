@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use registry_core::storage::{Body, Error, Key, Metadata, Object, ReadRange, Storage};
+use registry_core::storage::{Error, Key, Metadata, Object, ReadRange, Storage};
 use registry_core::{Digest, Span};
 
 use super::filling::{Beyond, Filling};
@@ -150,9 +150,7 @@ impl Follower {
             Beyond::Written(file, end) => {
                 let metadata = Metadata { size: end, modified: None };
                 let object = Object::from_file(self.key.clone(), file, metadata);
-                let span = Span::new(self.position, end - self.position).unwrap_or(Span::whole(0));
-                let body: Body = object.read(span).await?;
-                Ok(AtHand::File(body.into_stream(Arc::clone(&self.shelf.blocking))))
+                Ok(AtHand::File(frames(&self.shelf, object, Span::rest(self.position, end)).await?))
             }
             Beyond::Coming => Ok(match self.filling.next().await {
                 Some(step) if step.offset == self.position => AtHand::Frames(step.frames.clone().into_iter()),
@@ -166,7 +164,6 @@ impl Follower {
     async fn rest(&mut self) -> Result<AtHand, Error> {
         let size = self.filling.size();
         let object = reopen(&self.inner, &self.key, size).await?;
-        let span = Span::new(self.position, size - self.position).unwrap_or(Span::whole(0));
-        Ok(AtHand::Storage(frames(&self.shelf, object, span).await?))
+        Ok(AtHand::Storage(frames(&self.shelf, object, Span::rest(self.position, size)).await?))
     }
 }

@@ -148,9 +148,7 @@ impl Staged for StagedFile {
         let size = self.run(Writer::readable).await?;
         let found = Metadata { size, modified: None };
         let object = Object::from_file(self.shared.key.clone(), Arc::clone(&self.shared.file), found);
-        let offset = offset.min(size);
-        let rest = Span::new(offset, size - offset).unwrap_or(Span::whole(0));
-        Ok(object.read(rest).await?.into_stream(Arc::clone(&self.blocking)))
+        Ok(object.read(Span::rest(offset, size)).await?.into_stream(Arc::clone(&self.blocking)))
     }
 
     async fn publish(&mut self, key: &Key) -> Result<(), Error> {

@@ -4,16 +4,15 @@ use ::opendal::Operator;
 use ::opendal::raw::PresignedRequest;
 use registry_core::storage::{Deletion, Error, Key};
 
+use super::error;
+
 /// Sends a request that was signed earlier, once. The service refuses it when its time is over.
 pub(super) async fn send(operator: Operator, key: Key, signed: PresignedRequest) -> Result<Deletion, Error> {
     // Not through the operator, which would sign anew.
     let sent = operator.base_context().http_transport().send(signed.into()).await;
     match sent.map(|answer| answer.status().as_u16()) {
         Ok(status) => judge(key, status),
-        Err(error) => {
-            tracing::warn!(%key, %error, "unknown whether a delete took effect");
-            Ok(Deletion::Unknown)
-        }
+        Err(error) => error::deletion(&key, Err(error)),
     }
 }
 
