@@ -25,6 +25,9 @@ pub(super) fn read(storage: &mut Section<'_>, is_bucket: bool) -> Option<DiskCac
     let is_named = section.says("disk");
     let mut disk = section.section("disk");
     let (root, limit) = (disk.text("rootdirectory"), disk.bytes("maxsize"));
+    if limit == Some(0) {
+        disk.refuse("maxsize", "must be more than nothing");
+    }
     disk.finish();
     if is_named && !is_bucket {
         section.warn("disk", "has no effect: it is for what lies in a bucket");
@@ -67,6 +70,10 @@ mod tests {
         let problems = |text: &str| read_text(text, true).1;
         assert_eq!(problems("cache: {disk: {maxsize: 2GB}}"), ["cache.disk: must name a rootdirectory"]);
         assert_eq!(problems("cache: {disk: {rootdirectory: /c, maxsize: much}}").len(), 1);
+        assert_eq!(
+            problems("cache: {disk: {rootdirectory: /c, maxsize: 0}}"),
+            ["cache.disk.maxsize: must be more than nothing"]
+        );
         let (read, problems, warnings) = read_text("cache: {disk: {rootdirectory: /c}}", false);
         assert_eq!((read, problems.len(), warnings.len()), (None, 0, 1), "a folder is on a disk itself");
         let (read, _, warnings) = read_text("cache: {blobdescriptor: inmemory, disk: {rootdirectory: /c}}", true);
