@@ -1,14 +1,13 @@
 //! The catalog: which repositories there are.
 
-use std::collections::VecDeque;
-
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
-use crate::known_repositories::{Fact, Look};
+use crate::known_repositories::Fact;
 use crate::layout::Member;
 use crate::listings::Listings;
-use crate::storage::{Entry, EntryKind, Key};
-use crate::{Algorithm, Digest, Error, Registry, RepositoryName, layout, name};
+use crate::storage::{Entry, Key};
+use crate::walk::{Level, Walk};
+use crate::{Algorithm, Digest, Error, Registry, RepositoryName, layout};
 
 /// One page of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +17,12 @@ pub struct CatalogPage {
     /// Whether there are more behind the last one.
     pub more: bool,
 }
+
+/// How many repositories are looked into side by side, where each look is a request.
+const CONCURRENCY: usize = 32;
+
+/// How many names are collected before they are looked into.
+const BATCH: usize = 1_000;
 
 impl Registry {
     /// At most `limit` repositories behind `last`, which need not exist. A repository is listed as long as it has
@@ -46,20 +51,53 @@ impl Registry {
         if limit == 0 {
             return Ok(page);
         }
-        let listings = Listings::by_stretches(&**self.storage());
-        let mut walk = Walk { remembers: true, listings, ..Walk::new(self, directory, last) };
-        while let Some(name) = walk.next().await? {
-            // Many that nobody sees may lie in between: other requests get their turn.
-            tokio::task::consume_budget().await;
-            if visible(name.clone()).await && walk.is_listed(&name).await? {
-                if page.repositories.len() == limit {
-                    page.more = true;
-                    break;
-                }
-                page.repositories.push(name);
+        // One more than asked for tells whether there are more.
+        let sought = limit.saturating_add(1);
+        let at_once = if self.storage().capabilities().scans { CONCURRENCY } else { 1 };
+        let mut walk = Walk::for_catalog(self, last);
+        while page.repositories.len() < sought {
+            let wanted = (sought - page.repositories.len()).min(BATCH);
+            let candidates = walk.candidates(wanted, &visible).await?;
+            let is_last = candidates.len() < wanted;
+            let listed = stream::iter(candidates).map(|(name, is_listed)| async move {
+                let is_listed = match is_listed {
+                    Some(is_listed) => is_listed,
+                    None => self.is_listed(&name).await?,
+                };
+                Ok::<_, Error>(is_listed.then_some(name))
+            });
+            let listed: Vec<Option<RepositoryName>> = listed.buffered(at_once).try_collect().await?;
+            page.repositories.extend(listed.into_iter().flatten());
+            if is_last {
+                break;
             }
         }
+        page.more = page.repositories.len() == sought;
+        page.repositories.truncate(limit);
         Ok(page)
+    }
+
+    /// Whether the repository has any manifest, as far as the catalog is concerned.
+    async fn is_listed(&self, name: &RepositoryName) -> Result<bool, Error> {
+        let look = self.known_repositories().map(|known| known.look(self.clock().now()));
+        let answer = match self.first_manifest_shows(name).await? {
+            Some(answer) => answer,
+            None => self.has_manifests(name).await?,
+        };
+        if let (Some(known), Some(look)) = (self.known_repositories(), look) {
+            known.learn(name, Fact::Manifests(answer), look);
+        }
+        Ok(answer)
+    }
+
+    /// Whether the repository has any manifest, if one request tells: where the storage has an order, and the first link stands
+    /// where it should. There a link is whole as soon as it shows, and need not be read.
+    async fn first_manifest_shows(&self, name: &RepositoryName) -> Result<Option<bool>, Error> {
+        if !self.storage().capabilities().scans {
+            return Ok(None);
+        }
+        let first = self.storage().scan(&layout::all_revisions(name), "", 1).await?.paths.pop();
+        Ok(first.map_or(Some(false), |path| layout::is_revision(&path).then_some(true)))
     }
 
     /// To be called after a link of the repository came or went: one of a manifest changes what the catalog remembers.
@@ -88,7 +126,7 @@ impl Registry {
     /// Every name under which something lies, behind `last`, depth first; many are no more than the parents of
     /// others.
     pub(crate) fn walk(&self, last: Option<&str>) -> BoxStream<'_, Result<RepositoryName, Error>> {
-        self.walk_in(directory, last)
+        self.walk_in(layout::repository_place, last)
     }
 
     /// The same below another root: `place` tells where what belongs to a name lies.
@@ -113,8 +151,8 @@ impl Registry {
         after: Option<String>,
         page: usize,
     ) -> BoxStream<'_, Result<Entry, Error>> {
-        let level = Level { after, page, ..Level::new(String::new()) };
-        let listings = Listings::direct(&**self.storage());
+        let level = Level::of_one(after, page);
+        let listings = Listings::direct(self);
         stream::try_unfold((prefix, level, listings), |(prefix, mut level, mut listings)| async move {
             let entry = level.next(&mut listings, &prefix).await?;
             Ok(entry.map(|entry| (entry, (prefix, level, listings))))
@@ -123,158 +161,5 @@ impl Registry {
     }
 }
 
-/// Where a depth-first walk stands: one level for each component of the name it is at.
-struct Walk<'a> {
-    registry: &'a Registry,
-    place: fn(&str) -> Key,
-    /// Whether what is known of repositories counts.
-    remembers: bool,
-    listings: Listings<'a>,
-    levels: Vec<Level>,
-}
-
-/// One directory of the walk.
-struct Level {
-    /// The name of the repository that the directory belongs to; empty for the root.
-    name: String,
-    /// The last child that was handed out.
-    after: Option<String>,
-    /// Children that were listed and not handed out.
-    listed: VecDeque<Entry>,
-    /// Whether there are children behind those.
-    more: bool,
-    /// How many children are listed at once.
-    page: usize,
-    /// Whether a repository lies below it, as far as was seen.
-    has_children: bool,
-    /// Of a level that is seen from its beginning, where that is of use.
-    look: Option<Look>,
-}
-
 /// Enough to make the cost of a listing small beside that of what is done with its entries.
 const PAGE: usize = 1_000;
-
-impl Level {
-    fn new(name: String) -> Self {
-        Self { name, after: None, listed: VecDeque::new(), more: true, page: PAGE, has_children: false, look: None }
-    }
-
-    async fn next(&mut self, listings: &mut Listings<'_>, key: &Key) -> Result<Option<Entry>, Error> {
-        if self.listed.is_empty() && self.more {
-            let page = listings.list(key, self.after.as_deref(), self.page).await?;
-            self.more = page.more;
-            self.after = page.entries.last().map(|entry| entry.name.clone()).or(self.after.take());
-            self.listed = page.entries.into();
-        }
-        Ok(self.listed.pop_front())
-    }
-}
-
-impl<'a> Walk<'a> {
-    fn new(registry: &'a Registry, place: fn(&str) -> Key, last: Option<&str>) -> Self {
-        let listings = Listings::direct(&**registry.storage());
-        Self { registry, place, remembers: false, listings, levels: levels_behind(last) }
-    }
-
-    async fn next(&mut self) -> Result<Option<RepositoryName>, Error> {
-        while let Some(level) = self.levels.last_mut() {
-            let key = (self.place)(&level.name);
-            let Some(entry) = level.next(&mut self.listings, &key).await? else {
-                self.leave();
-                continue;
-            };
-            // What starts with an underscore belongs to the repository itself; other odd names are not ours.
-            if entry.kind != EntryKind::Prefix || !name::is_component(&entry.name) {
-                continue;
-            }
-            level.has_children = true;
-            let child = join(&level.name, &entry.name);
-            let Ok(name) = child.parse::<RepositoryName>() else { continue };
-            self.enter(&name, child);
-            return Ok(Some(name));
-        }
-        Ok(None)
-    }
-
-    /// Whether the repository has any manifest, as far as the catalog is concerned.
-    async fn is_listed(&mut self, name: &RepositoryName) -> Result<bool, Error> {
-        let Some(known) = self.registry.known_repositories() else { return self.has_manifests(name).await };
-        let now = self.registry.clock().now();
-        if let Some(answer) = known.has_manifests(name, now) {
-            return Ok(answer);
-        }
-        let look = known.look(now);
-        let answer = self.has_manifests(name).await?;
-        known.learn(name, Fact::Manifests(answer), look);
-        Ok(answer)
-    }
-
-    /// As [`Registry::has_manifests`]; where a link is whole as soon as it shows, it need not be read.
-    async fn has_manifests(&mut self, name: &RepositoryName) -> Result<bool, Error> {
-        if !self.listings.has_stretches() {
-            return self.registry.has_manifests(name).await;
-        }
-        for algorithm in Algorithm::ALL {
-            let revisions = layout::revisions(name, algorithm);
-            let mut level = Level::new(String::new());
-            while let Some(entry) = level.next(&mut self.listings, &revisions).await? {
-                let Ok(digest) = Digest::from_parts(algorithm, &entry.name) else { continue };
-                let link = layout::revision_link(name, &digest);
-                let Some(directory) = link.parent() else { continue };
-                let found = self.listings.list(&directory, None, PAGE).await?;
-                if found.entries.iter().any(|entry| entry.kind == EntryKind::Object && entry.name == link.name()) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// What lies below a repository comes next, unless it is known that nothing does.
-    fn enter(&mut self, name: &RepositoryName, directory: String) {
-        let mut look = None;
-        if let (true, Some(known)) = (self.remembers, self.registry.known_repositories()) {
-            let now = self.registry.clock().now();
-            if known.is_leaf(name, now) {
-                return;
-            }
-            look = Some(known.look(now));
-        }
-        self.levels.push(Level { look, ..Level::new(directory) });
-    }
-
-    fn leave(&mut self) {
-        if let Some(Level { name, has_children: false, look: Some(look), .. }) = self.levels.pop()
-            && let Some(known) = self.registry.known_repositories()
-            && let Ok(name) = name.parse()
-        {
-            known.learn(&name, Fact::Leaf, look);
-        }
-    }
-}
-
-/// The levels of a walk that has just handed out `last`: everything below it is still to come.
-fn levels_behind(last: Option<&str>) -> Vec<Level> {
-    let mut levels = vec![Level::new(String::new())];
-    let mut parent = String::new();
-    for component in last.into_iter().flat_map(|last| last.split('/')) {
-        if let Some(level) = levels.last_mut() {
-            level.after = Some(component.to_owned());
-        }
-        parent = join(&parent, component);
-        // A text that is no name has nothing below it, but a place in the order all the same.
-        if parent.parse::<RepositoryName>().is_err() {
-            break;
-        }
-        levels.push(Level::new(parent.clone()));
-    }
-    levels
-}
-
-fn join(parent: &str, component: &str) -> String {
-    if parent.is_empty() { component.to_owned() } else { format!("{parent}/{component}") }
-}
-
-fn directory(name: &str) -> Key {
-    if name.is_empty() { layout::repositories() } else { layout::repository_directory(name) }
-}

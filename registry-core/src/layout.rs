@@ -247,6 +247,11 @@ pub(crate) fn repository_directory(name: &str) -> Key {
     key(format_args!("{ROOT}/repositories/{name}"))
 }
 
+/// What belongs to a name, or all repositories if that is empty.
+pub(crate) fn repository_place(name: &str) -> Key {
+    if name.is_empty() { repositories() } else { repository_directory(name) }
+}
+
 fn repository(name: &RepositoryName, rest: fmt::Arguments<'_>) -> Key {
     key(format_args!("{ROOT}/repositories/{name}/{rest}"))
 }
@@ -266,6 +271,12 @@ pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
 /// The parent of all of a repository's manifest links.
 pub(crate) fn all_revisions(name: &RepositoryName) -> Key {
     repository(name, format_args!("_manifests/revisions"))
+}
+
+/// Whether a path below [`all_revisions`] is a manifest link.
+pub(crate) fn is_revision(path: &str) -> bool {
+    let parts = path.strip_suffix("/link").and_then(|path| path.split_once('/'));
+    parts.is_some_and(|(algorithm, hex)| algorithm.parse().is_ok_and(|it| Digest::from_parts(it, hex).is_ok()))
 }
 
 /// The parent of a repository's index of referrers.

@@ -51,6 +51,7 @@ mod upload_id;
 mod upload_state;
 mod uploads;
 pub mod verify;
+mod walk;
 
 pub use blobs::{Blob, BlobAddress, BlobInfo, Blobs};
 pub use blocking::{Blocking, InlineBlocking, Stopped, TokioBlocking};

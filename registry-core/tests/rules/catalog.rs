@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::TryStreamExt as _;
+use proptest::prelude::*;
 use registry_core::gc::Quarantine;
-use registry_core::layout;
-use registry_core::storage::Storage as _;
+use registry_core::storage::{Memory, OperationKind, Storage};
+use registry_core::{Registry, layout};
 
 use crate::gc::{collect, eager};
 use crate::world::{World, push_blob, push_image, sha256};
@@ -157,4 +160,98 @@ async fn what_a_collector_takes_and_gives_back_shows_at_once() {
     let taken = taken.iter().find(|item| item.digest == digest && matches!(item.place, Quarantine::Manifest { .. }));
     assert!(world.registry.restore(taken.unwrap()).await.unwrap());
     assert_eq!(names(&world, None, 10).await.0, ["a"]);
+}
+
+/// Repositories in a storage that lists all keys in order; of each the number of layers and of manifests.
+async fn in_order(repositories: &[(String, usize, usize)]) -> World {
+    let world = World::over(Memory::scanning, |builder| builder);
+    for (name, layers, manifests) in repositories {
+        let name = name.parse().unwrap();
+        let digests = |what: &str, count: usize| {
+            (0..count).map(|number| sha256(format!("{what}{number}").as_bytes())).collect::<Vec<_>>()
+        };
+        for layer in digests("layer", *layers) {
+            world.write(&layout::layer_link(&name, &layer), layout::link(&layer)).await;
+        }
+        for manifest in digests("manifest", *manifests) {
+            world.write(&layout::revision_link(&name, &manifest), layout::link(&manifest)).await;
+        }
+    }
+    world
+}
+
+#[tokio::test]
+async fn a_page_of_large_repositories_does_not_go_through_all_their_keys() {
+    let repositories: Vec<_> = (0..40).map(|number| (format!("group/app-{number:02}"), 300, 40)).collect();
+    let world = in_order(&repositories).await;
+    let before = world.storage.operations().len();
+    let (page, more) = names(&world, None, 20).await;
+    assert_eq!((page.len(), more, page.first().unwrap().as_str()), (20, true, "group/app-00"));
+    let operations = world.storage.operations().split_off(before);
+    let stretches =
+        operations.iter().filter(|operation| operation.kind == OperationKind::Scan && operation.key == layout::root());
+    assert_eq!(stretches.count(), 1, "{operations:?}");
+    // The root, the group; of each repository what lies below it, and its first manifest.
+    assert!(operations.len() <= 1 + 2 + 2 * 22, "{}: {operations:?}", operations.len());
+}
+
+#[tokio::test]
+async fn a_page_of_small_repositories_takes_a_few_looks_at_many() {
+    let repositories: Vec<_> = (0..300).map(|number| (format!("group/app-{number:03}"), 6, 2)).collect();
+    let world = in_order(&repositories).await;
+    for (last, first) in [(None, "group/app-000"), (Some("group/app-099"), "group/app-100")] {
+        let before = world.storage.operations().len();
+        let (page, more) = names(&world, last, 100).await;
+        assert_eq!((page.len(), more, page.first().unwrap().as_str()), (100, true, first));
+        let operations = world.storage.operations().split_off(before);
+        assert!(operations.len() <= 5, "{}: {operations:?}", operations.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_large_repositories_are_pages_say_the_same(
+        repositories in prop::collection::vec((name(), prop::sample::select(vec![0_usize, 1, 5, 60, 150]), 0..3_usize), 0..14),
+        limit in 1..8_usize,
+        last in prop::option::of(name()),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut expected = BTreeMap::new();
+            for (name, _, manifests) in &repositories {
+                // In the order of components.
+                *expected.entry(name.split('/').map(str::to_owned).collect::<Vec<_>>()).or_insert(0) += manifests;
+            }
+            let behind: Option<Vec<String>> = last.as_ref().map(|last| last.split('/').map(str::to_owned).collect());
+            let expected = expected.into_iter().filter(|(name, manifests)| *manifests > 0 && behind.as_ref().is_none_or(|last| name > last));
+            let expected: Vec<String> = expected.map(|(name, _)| name.join("/")).collect();
+            let world = in_order(&repositories).await;
+            let remembering = Registry::builder(Arc::clone(&world.storage) as Arc<dyn Storage>);
+            let remembering = remembering.catalog_cache(64 * 1024, Duration::from_hours(1)).build();
+            for registry in [world.registry.clone(), remembering] {
+                for _ in 0..2 {
+                    let mut found = Vec::new();
+                    let mut after = last.clone();
+                    loop {
+                        let page = registry.catalog(after.as_deref(), limit).await.unwrap();
+                        found.extend(page.repositories.iter().map(ToString::to_string));
+                        assert!(!page.more || page.repositories.len() == limit);
+                        if !page.more {
+                            break;
+                        }
+                        after = found.last().cloned();
+                    }
+                    assert_eq!(found, expected);
+                }
+            }
+        });
+    }
+}
+
+/// Names of which one is the beginning of another, with what sorts before and after the slash and the underscore.
+fn name() -> impl Strategy<Value = String> {
+    let component = prop::sample::select(vec!["a", "a-b", "a.b", "a0", "0", "9", "b", "z"]);
+    prop::collection::vec(component, 1..4).prop_map(|components| components.join("/"))
 }

@@ -28,6 +28,8 @@ proptest! {
     #[test]
     fn so_does_one_that_lists_all_in_order(program in programs(40)) {
         run(Registry::builder(Arc::new(Memory::new().scanning())), &program)?;
+        let builder = Registry::builder(Arc::new(Memory::new().scanning()));
+        run(builder.catalog_cache(64 * 1024, Duration::from_hours(1)), &program)?;
     }
 
     #[test]

@@ -76,7 +76,10 @@ impl World {
         Self::over(Memory::far, adjust)
     }
 
-    fn over(kind: impl FnOnce(Memory) -> Memory, adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
+    pub(crate) fn over(
+        kind: impl FnOnce(Memory) -> Memory,
+        adjust: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
+    ) -> Self {
         let (clock, journal, random) = (Arc::<ManualClock>::default(), Arc::<Journal>::default(), Arc::default());
         let storage = kind(Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>));
         let storage = Arc::new(Faulty::new(Arc::new(storage)));
