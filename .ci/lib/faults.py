@@ -19,7 +19,7 @@ import time
 import kill
 import oci
 
-KINDS = "refused,failed,lost,cut,silent,crawling,late"
+KINDS = "refused,failed,lost,cut,silent,crawling,late,short,repeated"
 CUT = kill.CUT
 
 

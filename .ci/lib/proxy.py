@@ -13,6 +13,8 @@ proxy.py HOST:PORT...              prints the address that it listens on; of sev
         silent       nothing was done, and no answer comes for 30 seconds; a tenth as often as the others
         crawling     the answer comes, its first 10 bytes one each 0.2 seconds
         late         of a delete: the connection is reset at once, and it is done 3 seconds later
+        short        of a list: half of it comes, and the rest when the client goes on
+        repeated     likewise, but then all of it comes once more
 
 Each request is decided by itself, in the order in which they come.
 """
@@ -22,6 +24,7 @@ import collections
 import itertools
 import json
 import random
+import re
 import sys
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,6 +36,12 @@ READS = {"now": 0, "most": 0, "bytes": 0}
 # So many bytes an answer brings in a second at most; 0: any.
 PACE = {"bytes": 0}
 BLOCK = 256 * 1024
+# What fails one kind of request alone.
+ONLY = {"late": "DeleteObject", "short": "ListObjects", "repeated": "ListObjects"}
+# Answers to those who go on with a list that was cut in two, by the token that they got.
+HELD = {}
+ENTRY = re.compile(rb"<(Contents|CommonPrefixes)>.*?</\1>", re.S)
+NAME = re.compile(rb"<(?:Key|Prefix)>(.*?)</")
 
 
 def kind_of(method, path, headers):
@@ -138,7 +147,7 @@ def fault_for(kind):
     draw = FAULTS["random"]
     if not FAULTS["rate"] or draw.random() >= FAULTS["rate"]:
         return None
-    kinds = [fault for fault in FAULTS["kinds"] if fault != "late" or kind.startswith("DeleteObject")]
+    kinds = [fault for fault in FAULTS["kinds"] if kind.startswith(ONLY.get(fault, ""))]
     if not kinds:
         return None
     fault = draw.choices(kinds, [1 if kind == "silent" else 10 for kind in kinds])[0]
@@ -149,8 +158,25 @@ def fault_for(kind):
 
 
 def answer(status, code):
-    body = f"<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
+    return xml(status, f"<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as told</Message></Error>".encode())
+
+
+def xml(status, body):
     return b"HTTP/1.1 %s\r\ncontent-type: application/xml\r\ncontent-length: %d\r\n\r\n" % (status.encode(), len(body)) + body
+
+
+def cut_in_two(page, fault):
+    """The first half of a list; what comes behind it is held. None if there are no two halves."""
+    entries = sorted((found.group() for found in ENTRY.finditer(page)), key=lambda entry: NAME.search(entry).group(1))
+    if len(entries) < 2:
+        return None
+    first, rest = entries[: len(entries) // 2], entries[len(entries) // 2 :]
+    frame, end = re.sub(rb"<KeyCount>.*?</KeyCount>", b"", ENTRY.sub(b"", page)), b"</ListBucketResult>"
+    token = f"held-{len(HELD)}"
+    HELD[token] = frame.replace(end, b"".join(entries if fault == "repeated" else rest) + end)
+    frame = re.sub(rb"<NextContinuationToken>.*?</NextContinuationToken>|<IsTruncated>.*?</IsTruncated>", b"", frame)
+    goes_on = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>".encode()
+    return frame.replace(end, b"".join(first) + goes_on + end)
 
 
 def control(path):
@@ -188,6 +214,11 @@ class Connection:
                 continue
             kind = kind_of(method, path, headers)
             COUNTS[kind] += 1
+            token = parse_qs(urlsplit(path).query).get("continuation-token", [""])[0]
+            if token in HELD:
+                self.writer.write(xml("200 OK", HELD[token]))
+                await self.writer.drain()
+                continue
             if not await self.counted(kind, self.one(raw, method, headers, fault_for(kind))):
                 return
 
@@ -248,11 +279,17 @@ class Connection:
             await pass_on(reader, Nowhere(), headers, bodyless=bodyless)
             return False
         length = int(headers.get("content-length", 0))
-        if fault == "cut" and not bodyless and length > 1:
+        if fault in ("short", "repeated") and length and " 200 " in line:
+            page = Kept()
+            await pass_on(reader, page, headers)
+            half = cut_in_two(bytes(page.content), fault)
+            raw = raw + page.content if half is None else xml("200 OK", half)
+            bodyless = True
+        elif fault == "cut" and not bodyless and length > 1:
             self.writer.write(raw)
             await pass_on(reader, self.writer, headers, limit=length // 2)
             return False
-        if fault == "crawling":
+        elif fault == "crawling":
             for byte in raw[:10]:
                 self.writer.write(bytes([byte]))
                 await self.writer.drain()

@@ -76,4 +76,15 @@ impl Registry {
         }
         Ok(expired)
     }
+
+    /// Ends what a process of the storage left that was killed, and that shows nowhere, such as an object that came in parts and
+    /// was never completed, if that began more than `age` ago; gives how many, or with `dry_run` how many there are. What
+    /// takes longer than `age` to come is cut off.
+    ///
+    /// # Errors
+    /// If the storage cannot tell, or cannot end one.
+    pub async fn end_unfinished(&self, age: Duration, dry_run: bool) -> Result<usize, Error> {
+        let Some(deadline) = self.clock().now().checked_sub(age) else { return Ok(0) };
+        Ok(self.storage().end_unfinished(&layout::root(), deadline, dry_run).await?)
+    }
 }

@@ -19,6 +19,8 @@ pub use self::disk_cache::{DiskCache, DiskCacheBuilder, DiskCacheError, DiskCach
 #[cfg(feature = "opendal")]
 pub use ::opendal as opendal_crate;
 
+#[cfg(feature = "s3")]
+pub use self::opendal::MultipartUploads;
 #[cfg(feature = "opendal")]
 pub use self::opendal::{MissingCapability, Opendal, ProbeError, ReadAhead, Retries};
 #[cfg(feature = "http")]

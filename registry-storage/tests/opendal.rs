@@ -332,7 +332,7 @@ mod s3 {
     use std::time::Duration;
 
     use registry_core::storage::Presigned;
-    use registry_storage::over_http;
+    use registry_storage::{MultipartUploads, over_http};
 
     use super::*;
 
@@ -340,6 +340,12 @@ mod s3 {
     const ENDPOINT: &str = "REGISTRY_TEST_S3_ENDPOINT";
     /// User and password, `test:test` where nothing is said. A server that has users checks signatures.
     const USER: &str = "REGISTRY_TEST_S3_USER";
+
+    fn user() -> (String, String) {
+        let credentials = std::env::var(USER).unwrap_or_else(|_| "test:test".into());
+        let (user, password) = credentials.split_once(':').unwrap();
+        (user.into(), password.into())
+    }
 
     fn bucket(root: &str) -> Option<Operator> {
         let Ok(endpoint) = std::env::var(ENDPOINT) else {
@@ -349,18 +355,43 @@ mod s3 {
             writeln!(std::io::stderr(), "{skipped}").unwrap();
             return None;
         };
-        let credentials = std::env::var(USER).unwrap_or_else(|_| "test:test".into());
-        let (user, password) = credentials.split_once(':').unwrap();
+        let (user, password) = user();
         let service = services::S3::default()
             .root(root)
             .bucket("registry")
             .endpoint(&endpoint)
             .region("us-east-1")
-            .access_key_id(user)
-            .secret_access_key(password)
+            .access_key_id(&user)
+            .secret_access_key(&password)
             .disable_config_load()
             .disable_ec2_metadata();
         Some(over_http(Operator::new(service).unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn s3_ends_uploads_that_nobody_completed() {
+        let Some(operator) = bucket("/a b/unfinished/") else { return };
+        let (user, password) = user();
+        let uploads = MultipartUploads::in_region("us-east-1").credentials(&user, &password, None);
+        let storage = Opendal::new(operator.clone()).unwrap().ending_multipart_uploads(uploads);
+        for path in ["ours/b+c/d e", "ours/%41", "others/a"] {
+            let mut writer = operator.writer_with(path).chunk(5 << 20).await.unwrap();
+            for _ in 0..3 {
+                writer.write(vec![0_u8; 5 << 20]).await.unwrap();
+            }
+            // As if the process had been killed: it is neither completed nor ended.
+        }
+        let [ours, others]: [Key; 2] = ["ours", "others"].map(|key| key.parse().unwrap());
+        // The clock of the test does not matter, and the service's may be a bit off.
+        let [past, future] =
+            ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"].map(|time| humantime::parse_rfc3339(time).unwrap());
+        let end = |below, before, dry_run| storage.end_unfinished(below, before, dry_run);
+        assert_eq!(end(&ours, past, false).await.unwrap(), 0);
+        assert_eq!(end(&ours, future, true).await.unwrap(), 2);
+        assert_eq!(end(&ours, future, false).await.unwrap(), 2);
+        assert_eq!(end(&ours, future, false).await.unwrap(), 0);
+        assert_eq!(end(&others, future, false).await.unwrap(), 1);
+        eprintln!("multipart uploads were ended over S3");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -19,6 +19,7 @@ pub use counts::{CollectionCounts, Outcome, Snapshot};
 pub use journal::{checkpoint, checkpoints};
 pub use pulls::{note_pulls, write_pulls};
 pub use space::{KnownSpace, look_at_space};
+pub(crate) use uploads::end_unfinished;
 pub use uploads::purge_uploads;
 pub use wishes::{Wishes, Wishing, wishes};
 

@@ -1,10 +1,14 @@
 //! Abandoned uploads.
 
+use std::time::Duration;
+
 use registry_core::Registry;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::FIRST;
 use crate::config::UploadPurging;
+
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// Cleans up abandoned uploads: soon after the start, and then once per interval. Never ends; dropping it ends it, at
 /// the latest after the upload that is being looked at.
@@ -30,12 +34,30 @@ async fn purge_once(registry: &Registry, purging: UploadPurging) {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for abandoned uploads");
         }
     }
+    end_unfinished(registry, purging).await;
+}
+
+/// Ends what killed processes left in a bucket; gives how many. Where that is not possible, the log tells: it costs space,
+/// and nothing else.
+pub(crate) async fn end_unfinished(registry: &Registry, purging: UploadPurging) -> usize {
+    // Whether somebody is still at it cannot be told: a large layer on a slow line may take hours.
+    match registry.end_unfinished(purging.age.max(A_DAY), purging.dry_run).await {
+        Ok(ended) => {
+            tracing::debug!(ended, dry_run = purging.dry_run, "looked for multipart uploads that nobody completed");
+            ended
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot look for multipart uploads that nobody completed");
+            0
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use registry_core::storage::Memory;
     use registry_core::{Algorithm, Clock, Error};

@@ -6,7 +6,7 @@ mod staged;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -164,6 +164,11 @@ impl Storage for Faulty {
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
         let staged = self.plan.around(OperationKind::Stage, key, self.inner.stage(key, mode)).await?;
         Ok(staged.map(|inner| staged::wrap(Arc::clone(&self.plan), key, inner)))
+    }
+
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        let ended = self.inner.end_unfinished(below, before, dry_run);
+        self.plan.around(OperationKind::EndUnfinished, below, ended).await
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {

@@ -18,7 +18,7 @@ mod order;
 mod paced;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -161,6 +161,15 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Busy`] if another writer holds it.
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error>;
+
+    /// Ends what was begun below a prefix before a time, for content that never became visible, and that no other operation
+    /// finds, as a process leaves it that was killed; gives how many. With `dry_run` it only looks.
+    ///
+    /// # Errors
+    /// If the backend cannot tell what there is, or cannot end one of it.
+    async fn end_unfinished(&self, _below: &Key, _before: SystemTime, _dry_run: bool) -> Result<usize, Error> {
+        Ok(0)
+    }
 
     /// How many staged bytes there are, also while a writer holds them; `None` if there are none.
     ///

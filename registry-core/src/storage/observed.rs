@@ -142,6 +142,11 @@ impl Storage for Observed {
         Ok(staged.map(|inner| Box::new(ObservedStaged { inner, telling: self.telling.clone() }) as Box<dyn Staged>))
     }
 
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        let ended = self.inner.end_unfinished(below, before, dry_run);
+        self.telling.around(OperationKind::EndUnfinished, ended).await
+    }
+
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {
         self.telling.around(OperationKind::StagedSize, self.inner.staged_size(key)).await
     }

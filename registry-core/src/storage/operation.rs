@@ -16,6 +16,7 @@ pub enum OperationKind {
     List,
     Scan,
     Stage,
+    EndUnfinished,
     StagedSize,
     CreateDirectory,
     RemoveDirectory,

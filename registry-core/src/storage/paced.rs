@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -110,6 +110,11 @@ impl Storage for Paced {
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
         self.pace.turn().await;
         self.inner.stage(key, mode).await
+    }
+
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        self.pace.turn().await;
+        self.inner.end_unfinished(below, before, dry_run).await
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -212,6 +212,10 @@ impl Storage for Scheduled {
             let staged: Box<dyn Staged> = Box::new(ScheduledStaged { inner, key: key.clone(), storage: outer });
             staged
         }))
+    }
+
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        self.inner.end_unfinished(below, before, dry_run).await
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -270,6 +270,10 @@ impl Storage for DiskCache {
 
     async fn stage(&self, key: &Key, mode: StageMode) -> Result<Option<Box<dyn Staged>>, Error> {
         self.inner.stage(key, mode).await
+    }
+
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        self.inner.end_unfinished(below, before, dry_run).await
     }
 
     async fn staged_size(&self, key: &Key) -> Result<Option<u64>, Error> {

@@ -107,7 +107,8 @@ pub(super) async fn scan(operator: &Operator, prefix: &Key, after: &str, limit: 
             let Some(path) = entry.path().strip_prefix(&directory).filter(|path| !path.ends_with('/')) else {
                 continue;
             };
-            if path <= after {
+            // A page that comes twice, as when the answer to a request was lost, says nothing new.
+            if path <= scan.paths.last().map_or(after, String::as_str) {
                 continue;
             }
             scan.paths.push(path.to_owned());

@@ -8,6 +8,8 @@ mod error;
 mod http;
 mod known_parts;
 mod listing;
+#[cfg(feature = "s3")]
+mod multipart;
 mod parts;
 mod probe;
 mod publishing;
@@ -31,6 +33,8 @@ pub use error::MissingCapability;
 #[cfg(feature = "http")]
 pub use http::{over_http, over_http_unverified};
 use known_parts::KnownParts;
+#[cfg(feature = "s3")]
+pub use multipart::MultipartUploads;
 pub use probe::ProbeError;
 pub use retries::Retries;
 
@@ -61,8 +65,9 @@ pub use retries::Retries;
 /// They lie below `KEY.parts/`, in objects named after their offset, each of which is created and never replaced; so
 /// of two writers at one offset one wins, and the other is told at its next [`sync`](Staged::sync). What a process
 /// appended and did not sync is lost when it ends, at most 4 GiB. A process that goes on with what it wrote last does not ask what
-/// is there: that may be more by then, which [`staged_size`](Storage::staged_size) finds out, and who opens them after that. It may leave a multipart upload behind, which the
-/// service keeps, unseen, until the bucket's lifecycle rule for such uploads ends it: give it one.
+/// is there: that may be more by then, which [`staged_size`](Storage::staged_size) finds out, and who opens them after that. It may
+/// leave a multipart upload behind, which an S3 service keeps, unseen, until [`end_unfinished`](Storage::end_unfinished) ends it,
+/// given [`MultipartUploads`](https://docs.rs/registry-storage), or the bucket's lifecycle rule for such uploads.
 ///
 /// Each writer holds about 10 MiB in memory. Publishing needs no more where the service copies by itself, or takes
 /// an object in pieces; elsewhere it holds the whole object.
@@ -78,6 +83,8 @@ pub struct Opendal {
     retries: Retries,
     ahead: Option<ReadAhead>,
     known_parts: KnownParts,
+    #[cfg(feature = "s3")]
+    multipart_uploads: Option<MultipartUploads>,
 }
 
 impl Opendal {
@@ -96,6 +103,8 @@ impl Opendal {
                 retries: Retries::none(),
                 ahead: None,
                 known_parts: KnownParts::new(),
+                #[cfg(feature = "s3")]
+                multipart_uploads: None,
             })
         } else {
             Err(MissingCapability::new(info.scheme(), missing))
@@ -122,6 +131,14 @@ impl Opendal {
     #[must_use]
     pub fn reading_ahead(mut self, ahead: ReadAhead) -> Self {
         self.ahead = Some(ahead);
+        self
+    }
+
+    /// Finds multipart uploads that nobody completed, to [end](Storage::end_unfinished) them.
+    #[cfg(feature = "s3")]
+    #[must_use]
+    pub fn ending_multipart_uploads(mut self, uploads: MultipartUploads) -> Self {
+        self.multipart_uploads = Some(uploads.over(&self.operator));
         self
     }
 
@@ -293,6 +310,12 @@ impl Storage for Opendal {
         drop(self.known_parts.take(key));
         let found = self.retries.ask(key, || parts::find(&self.operator, key)).await?;
         Ok(found.as_deref().map(parts::size))
+    }
+
+    #[cfg(feature = "s3")]
+    async fn end_unfinished(&self, below: &Key, before: SystemTime, dry_run: bool) -> Result<usize, Error> {
+        let Some(uploads) = &self.multipart_uploads else { return Ok(0) };
+        uploads.end(&self.operator, &self.retries, below, before, dry_run).await
     }
 
     async fn create_directory(&self, _: &Key) -> Result<(), Error> {

@@ -24,9 +24,10 @@ use tokio::runtime::Runtime;
 
 use super::{complain, configured, logged};
 use crate::collecting::{self, OpenError, Opened, Others};
-use crate::config::{Config, duration};
+use crate::config::{Config, UploadPurging, duration};
 use crate::rehearsal::Rehearsal;
 use crate::rounds::{RoundsError, rounds};
+use crate::schedule::end_unfinished;
 pub(super) use amount::bytes;
 use lines::Lines;
 use progress::Progress;
@@ -237,8 +238,9 @@ impl Collection<'_> {
 
     async fn expire_uploads(&self, dry_run: bool) -> Result<usize, CollectError> {
         let Some(purging) = self.config.storage.upload_purging else { return Ok(0) };
-        let expired = self.opened.registry.expire_uploads(purging.age, dry_run || purging.dry_run).await?;
-        Ok(expired.len())
+        let purging = UploadPurging { dry_run: dry_run || purging.dry_run, ..purging };
+        let expired = self.opened.registry.expire_uploads(purging.age, purging.dry_run).await?;
+        Ok(expired.len() + end_unfinished(&self.opened.registry, purging).await)
     }
 
     /// Why rules of retention delete nothing.
