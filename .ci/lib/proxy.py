@@ -15,6 +15,7 @@ proxy.py HOST:PORT...              prints the address that it listens on; of sev
         late         of a delete: the connection is reset at once, and it is done 3 seconds later
         short        of a list: half of it comes, and the rest when the client goes on
         repeated     likewise, but then all of it comes once more
+        slow         of a read: it is done 2 seconds later
 
 Each request is decided by itself, in the order in which they come.
 """
@@ -37,7 +38,7 @@ READS = {"now": 0, "most": 0, "bytes": 0}
 PACE = {"bytes": 0}
 BLOCK = 256 * 1024
 # What fails one kind of request alone.
-ONLY = {"late": "DeleteObject", "short": "ListObjects", "repeated": "ListObjects"}
+ONLY = {"late": ("DeleteObject",), "short": ("ListObjects",), "repeated": ("ListObjects",), "slow": ("GetObject", "HeadObject")}
 # Answers to those who go on with a list that was cut in two, by the token that they got.
 HELD = {}
 ENTRY = re.compile(rb"<(Contents|CommonPrefixes)>.*?</\1>", re.S)
@@ -147,7 +148,7 @@ def fault_for(kind):
     draw = FAULTS["random"]
     if not FAULTS["rate"] or draw.random() >= FAULTS["rate"]:
         return None
-    kinds = [fault for fault in FAULTS["kinds"] if kind.startswith(ONLY.get(fault, ""))]
+    kinds = [fault for fault in FAULTS["kinds"] if kind.startswith(ONLY.get(fault, ("",)))]
     if not kinds:
         return None
     fault = draw.choices(kinds, [1 if kind == "silent" else 10 for kind in kinds])[0]
@@ -249,6 +250,8 @@ class Connection:
             await pass_on(self.reader, body, headers)
             asyncio.get_running_loop().create_task(late(next(self.targets), raw + bytes(body.content), method))
             return False
+        if fault == "slow":
+            await asyncio.sleep(2)
         return await self.forward(raw, method, headers, fault)
 
     async def hundred(self, headers):

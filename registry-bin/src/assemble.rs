@@ -34,6 +34,9 @@ const MANIFEST_CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Twenty thousand repositories.
 const CATALOG_CACHE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Some ten thousand tags.
+const TAG_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
 /// How late the catalog may tell what other processes changed in the same storage.
 const CATALOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -146,7 +149,7 @@ pub async fn registry(
         .manifest_cache(MANIFEST_CACHE_BYTES)
         .catalog_cache(CATALOG_CACHE_BYTES, CATALOG_PATIENCE);
     if config.storage.driver.is_bucket() {
-        builder = builder.recent_blobs(RECENT);
+        builder = builder.recent_blobs(RECENT).tag_cache(TAG_CACHE_BYTES, config.storage.tag_patience);
     }
     if let Some(notifications) = &notifications {
         builder = builder.events(notifications.sink());

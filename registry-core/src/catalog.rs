@@ -100,10 +100,16 @@ impl Registry {
         Ok(first.map_or(Some(false), |path| layout::is_revision(&path).then_some(true)))
     }
 
-    /// To be called after a link of the repository came or went: one of a manifest changes what the catalog remembers.
+    /// To be called after a link of the repository came or went: one of a manifest changes what is remembered.
     pub(crate) fn link_changed(&self, name: &RepositoryName, member: Member) {
-        if let (Member::Revision, Some(known)) = (member, self.known_repositories()) {
+        if member != Member::Revision {
+            return;
+        }
+        if let Some(known) = self.known_repositories() {
             known.changed(name);
+        }
+        if let Some(known) = self.known_tags() {
+            known.manifest_changed(name);
         }
     }
 

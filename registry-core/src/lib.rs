@@ -23,6 +23,7 @@ pub mod gc;
 mod hasher;
 mod known_manifests;
 mod known_repositories;
+mod known_tags;
 mod known_uploads;
 pub mod layout;
 mod limits;

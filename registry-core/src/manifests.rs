@@ -79,7 +79,7 @@ impl<'a> Manifests<'a> {
                 let target = registry.promise_member(self.0, Member::Revision, digest).await?;
                 target.map(|target| (*digest, target))
             }
-            Reference::Tag(tag) => self.0.tags().look_up(tag).await?,
+            Reference::Tag(tag) => self.0.tags().look_up_lately(tag).await?,
         };
         match found {
             Some((digest, target)) => self.load(&digest, &target).await,

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::known_manifests::KnownManifests;
 use crate::known_repositories::KnownRepositories;
+use crate::known_tags::KnownTags;
 use crate::known_uploads::KnownUploads;
 use crate::recent_blobs::RecentBlobs;
 use crate::referrers::Indexed;
@@ -60,6 +61,7 @@ struct Inner {
     indexed: Indexed,
     known_manifests: Option<Arc<KnownManifests>>,
     known_repositories: Option<Arc<KnownRepositories>>,
+    known_tags: Option<Arc<KnownTags>>,
     recent_blobs: Option<Arc<RecentBlobs>>,
     known_uploads: Arc<KnownUploads>,
     hits: Arc<AtomicU64>,
@@ -132,6 +134,16 @@ impl RegistryBuilder {
         self
     }
 
+    /// Answers pulls by tag, and lists of tags, from what was seen within `patience`, as far as about so many bytes go; nothing by
+    /// default.
+    ///
+    /// What this registry and its clones change shows at once; a tag or a manifest that others change in the same storage may
+    /// show as it was for `patience`. Nothing but pulls and lists answers from it: what a push depends on is asked for.
+    pub fn tag_cache(mut self, bytes: usize, patience: Duration) -> Self {
+        self.0.known_tags = KnownTags::new(bytes, patience).map(Arc::new);
+        self
+    }
+
     /// Takes the word of the last push, mount or look for `patience` that a repository has a blob, when a manifest that needs it
     /// is first checked; nothing by default. For a storage that is slow to ask, and one manifest after another.
     ///
@@ -174,6 +186,7 @@ impl Registry {
             indexed: Indexed::default(),
             known_manifests: None,
             known_repositories: None,
+            known_tags: None,
             recent_blobs: None,
             known_uploads: Arc::default(),
             hits: Arc::default(),
@@ -203,6 +216,7 @@ impl Registry {
             tag_locks,
             known_manifests,
             known_repositories,
+            known_tags,
             recent_blobs,
             known_uploads,
             hits,
@@ -223,6 +237,7 @@ impl Registry {
             indexed: Indexed::default(),
             known_manifests: known_manifests.clone(),
             known_repositories: known_repositories.clone(),
+            known_tags: known_tags.clone(),
             recent_blobs: recent_blobs.clone(),
             known_uploads: Arc::clone(known_uploads),
             hits: Arc::clone(hits),
@@ -289,6 +304,10 @@ impl Registry {
 
     pub(crate) fn known_repositories(&self) -> Option<&KnownRepositories> {
         self.0.known_repositories.as_deref()
+    }
+
+    pub(crate) fn known_tags(&self) -> Option<&KnownTags> {
+        self.0.known_tags.as_deref()
     }
 
     pub(crate) fn recent_blobs(&self) -> Option<&RecentBlobs> {

@@ -58,7 +58,7 @@ impl<'a> Tags<'a> {
             let tags = listing.entries.iter().filter(|entry| entry.kind == EntryKind::Prefix);
             let tags: Vec<Tag> = tags.filter_map(|entry| entry.name.parse().ok()).collect();
             let live = stream::iter(tags).map(|tag| async move {
-                let live = self.resolve(&tag).await?.is_some();
+                let live = self.look_up_lately(&tag).await?.is_some();
                 Ok::<_, Error>(live.then_some(tag))
             });
             let live: Vec<Option<Tag>> = live.buffered(CONCURRENCY).try_collect().await?;
@@ -78,6 +78,29 @@ impl<'a> Tags<'a> {
     /// If the storage fails.
     pub async fn resolve(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         Ok(self.look_up(tag).await?.map(|(digest, _)| digest))
+    }
+
+    /// The manifest that a tag points to, and the digest of its content, or did within the time that the registry lets an answer
+    /// count.
+    pub(crate) async fn look_up_lately(&self, tag: &Tag) -> Result<Option<(Digest, Digest)>, Error> {
+        let Some(known) = self.registry().known_tags() else { return self.look_up(tag).await };
+        let now = self.registry().clock().now();
+        if let Some(target) = known.get(self.name(), tag, now) {
+            return Ok(Some(target));
+        }
+        let look = known.look(now);
+        let found = self.look_up(tag).await?;
+        if let Some(target) = found {
+            known.learn(self.name(), tag, target, look);
+        }
+        Ok(found)
+    }
+
+    /// To be called after a tag was moved or deleted, or that was tried.
+    fn changed(self, tag: &Tag) {
+        if let Some(known) = self.registry().known_tags() {
+            known.tag_changed(self.name(), tag);
+        }
     }
 
     /// The manifest that a tag points to, and the digest of its content.
@@ -114,11 +137,13 @@ impl<'a> Tags<'a> {
             let current = layout::tag_current(self.name(), tag);
             let is_new = self.is_immutable(tag) && self.registry().storage().stat(&current).await?.is_none();
             self.registry().write_link(&layout::tag_index(self.name(), tag, digest), digest).await?;
-            if is_new {
-                self.create(tag, &current, digest).await?;
+            let set = if is_new {
+                self.create(tag, &current, digest).await
             } else {
-                self.registry().write_link(&current, digest).await?;
-            }
+                self.registry().write_link(&current, digest).await
+            };
+            self.changed(tag);
+            set?;
         }
         Ok(())
     }
@@ -201,7 +226,9 @@ impl<'a> Tags<'a> {
 
     /// The link goes first: from then on the tag is gone, whatever happens to the rest.
     pub(crate) async fn remove(&self, tag: &Tag) -> Result<(), Error> {
-        self.registry().delete(&layout::tag_current(self.name(), tag)).await?;
+        let deleted = self.registry().delete(&layout::tag_current(self.name(), tag)).await;
+        self.changed(tag);
+        deleted?;
         match self.registry().storage().delete_all(&layout::tag(self.name(), tag)).await? {
             Deletion::Acked => Ok(()),
             Deletion::Unknown => Err(Error::DeleteUnknown),

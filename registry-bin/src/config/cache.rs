@@ -1,6 +1,7 @@
 //! `storage.cache`: what is kept near of a bucket that is far away.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::section::Section;
 
@@ -13,15 +14,38 @@ pub struct DiskCacheConfig {
     pub limit_bytes: u64,
 }
 
+/// What `storage.cache` says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Caches {
+    pub(super) disk: Option<DiskCacheConfig>,
+    /// How long it counts where a tag pointed; nothing for not at all.
+    pub(super) tags: Duration,
+}
+
+/// Who would wait longer for a tag that was moved takes it for lost.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// Some thousand layers.
 const LIMIT_BYTES: u64 = 10 << 30;
 
 const DESCRIPTORS: &str = "what a blob is like is looked up where it lies, so there is nothing to go stale";
 
 /// Reads `storage.cache`. Only a bucket is far enough away for a disk to be nearer.
-pub(super) fn read(storage: &mut Section<'_>, is_bucket: bool) -> Option<DiskCacheConfig> {
+pub(super) fn read(storage: &mut Section<'_>, is_bucket: bool) -> Caches {
     let mut section = storage.section("cache");
     section.without_effect(&["blobdescriptor", "blobdescriptorsize", "layerinfo"].map(|key| (key, DESCRIPTORS)));
+    let tags = section.duration("tags").unwrap_or_default();
+    if tags > LONGEST {
+        section.refuse("tags", "must be at most 1h");
+    } else if !tags.is_zero() && !is_bucket {
+        section.warn("tags", "has no effect: it is for what lies in a bucket");
+    }
+    let disk = disk(&mut section, is_bucket);
+    section.finish();
+    Caches { disk, tags: if is_bucket { tags } else { Duration::ZERO } }
+}
+
+fn disk(section: &mut Section<'_>, is_bucket: bool) -> Option<DiskCacheConfig> {
     let is_named = section.says("disk");
     let mut disk = section.section("disk");
     let (root, limit) = (disk.text("rootdirectory"), disk.bytes("maxsize"));
@@ -34,7 +58,6 @@ pub(super) fn read(storage: &mut Section<'_>, is_bucket: bool) -> Option<DiskCac
     } else if is_named && root.is_none() {
         section.refuse("disk", "must name a rootdirectory");
     }
-    section.finish();
     let root = root.filter(|_| is_bucket)?.into();
     Some(DiskCacheConfig { root, limit_bytes: limit.unwrap_or(LIMIT_BYTES) })
 }
@@ -46,6 +69,11 @@ mod tests {
     use crate::config::yaml;
 
     fn read_text(text: &str, is_bucket: bool) -> (Option<DiskCacheConfig>, Vec<String>, Vec<String>) {
+        let (caches, problems, warnings) = caches(text, is_bucket);
+        (caches.disk, problems, warnings)
+    }
+
+    fn caches(text: &str, is_bucket: bool) -> (Caches, Vec<String>, Vec<String>) {
         let report = Report::default();
         let mut storage = Section::root(yaml::parse(text).unwrap(), &report);
         let read = read(&mut storage, is_bucket);
@@ -63,6 +91,21 @@ mod tests {
         );
         assert_eq!(read_text("cache: {disk: {}}", true), (None, vec![], vec![]));
         assert_eq!(read_text("", true), (None, vec![], vec![]));
+    }
+
+    #[test]
+    fn tags_that_may_be_a_bit_old() {
+        let tags = |text: &str, is_bucket| {
+            let (caches, problems, warnings) = caches(text, is_bucket);
+            (caches.tags.as_secs(), problems.len(), warnings.len())
+        };
+        assert_eq!(tags("cache: {tags: 5s}", true), (5, 0, 0));
+        assert_eq!(tags("cache: {tags: 1h}", true), (3600, 0, 0));
+        assert_eq!(tags("cache: {tags: 0s}", true), (0, 0, 0));
+        assert_eq!(tags("", true), (0, 0, 0));
+        assert_eq!(tags("cache: {tags: 5s}", false), (0, 0, 1));
+        assert_eq!(tags("cache: {tags: 61m}", true).1, 1);
+        assert_eq!(tags("cache: {tags: soon}", true).1, 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::azure;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 use super::bucket::BucketConfig;
-use super::cache::{self, DiskCacheConfig};
+use super::cache::{self, Caches, DiskCacheConfig};
 use super::collection::{self, GarbageCollection};
 #[cfg(feature = "gcs")]
 use super::gcs;
@@ -30,6 +30,8 @@ pub struct StorageConfig {
     pub redirects: Option<Duration>,
     /// Where blobs are kept once they were read; `None` where they are not.
     pub disk_cache: Option<DiskCacheConfig>,
+    /// How long it counts where a tag pointed, though another server may have moved it; nothing for not at all.
+    pub tag_patience: Duration,
     /// How abandoned uploads are cleaned up, if they are.
     pub upload_purging: Option<UploadPurging>,
     /// How what nothing needs is taken away.
@@ -150,7 +152,8 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
     let retention = retention::read(&mut maintenance);
     warn_of_idle_rules(&maintenance, &retention, &garbage_collection);
     maintenance.finish();
-    let disk_cache = cache::read(&mut storage, driver.as_ref().is_some_and(Driver::is_bucket));
+    let Caches { disk: disk_cache, tags: tag_patience } =
+        cache::read(&mut storage, driver.as_ref().is_some_and(Driver::is_bucket));
     let redirects = redirects(&mut storage, disk_cache.is_some());
     storage.without_effect(&WITHOUT_EFFECT);
     storage.finish();
@@ -160,6 +163,7 @@ pub(super) fn read(root: &mut Section<'_>, defaults: StorageDefaults) -> Option<
         read_only,
         redirects,
         disk_cache,
+        tag_patience,
         upload_purging,
         garbage_collection,
         retention,

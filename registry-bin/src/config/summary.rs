@@ -108,6 +108,9 @@ fn storage(storage: &StorageConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(DiskCacheConfig { root, limit_bytes }) = &storage.disk_cache {
         writeln!(f, "storage.cache.disk: {}, {limit_bytes} bytes at most", root.display())?;
     }
+    if !storage.tag_patience.is_zero() {
+        writeln!(f, "storage.cache.tags: as they were within {}", duration::format(storage.tag_patience))?;
+    }
     writeln!(f, "storage.delete.enabled: {}", storage.delete)?;
     writeln!(f, "storage.maintenance.readonly.enabled: {}", storage.read_only)?;
     garbage_collection(&storage.garbage_collection, f)?;

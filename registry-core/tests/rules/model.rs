@@ -22,6 +22,7 @@ proptest! {
     #[test]
     fn so_does_one_that_keeps_much_in_memory(program in programs(40)) {
         let builder = Registry::builder(Arc::new(Memory::new())).manifest_cache(64 * 1024);
+        let builder = builder.tag_cache(64 * 1024, Duration::from_hours(1));
         run(builder.catalog_cache(64 * 1024, Duration::from_hours(1)), &program)?;
     }
 

@@ -1,4 +1,7 @@
-use registry_core::{Error, layout};
+use std::time::Duration;
+
+use registry_core::storage::Storage as _;
+use registry_core::{Digest, Error, TagRule, TagRules, layout};
 
 use crate::world::{CONFIG, World, image, push_blob, push_image, put, sha256};
 
@@ -77,4 +80,87 @@ async fn a_repository_without_manifests_is_not_known() {
     assert!(world.at("a").tags().list(None, 10).await.unwrap().tags.is_empty());
     world.at("a").manifests().delete(&digest.into()).await.unwrap();
     assert!(matches!(world.at("a").tags().list(None, 10).await, Err(Error::NameUnknown { .. })));
+}
+
+/// A world that lets answers about tags count for five seconds.
+fn remembering() -> World {
+    World::with(|builder| builder.tag_cache(64 * 1024, Duration::from_secs(5)).manifest_cache(64 * 1024))
+}
+
+/// Pushes an image of its own to the tag.
+async fn push_of(world: &World, tag: &str, layer: &'static [u8]) -> Digest {
+    let repository = world.at("a");
+    push_blob(&repository, CONFIG).await;
+    push_blob(&repository, layer).await;
+    put(&repository, tag, &image(&[layer])).await.unwrap().digest
+}
+
+async fn pulled(world: &World, tag: &str) -> Option<Digest> {
+    world.at("a").manifests().get(&tag.parse().unwrap()).await.ok().map(|manifest| manifest.digest)
+}
+
+async fn listed(world: &World) -> Vec<String> {
+    let page = world.at("a").tags().list(None, 100).await.unwrap();
+    page.tags.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn where_an_answer_may_count_for_a_while_nobody_is_asked() {
+    let world = remembering();
+    let digest = push_image(&world.at("a"), "1").await;
+    assert_eq!(pulled(&world, "1").await, Some(digest));
+    let before = world.storage.operations().len();
+    for _ in 0..10 {
+        assert_eq!(pulled(&world, "1").await, Some(digest));
+    }
+    assert_eq!(world.storage.operations().len(), before);
+    // A page asks for the names alone.
+    assert_eq!(listed(&world).await, ["1"]);
+    assert_eq!(world.storage.operations().len(), before + 1);
+    world.clock.advance(5);
+    assert_eq!(pulled(&world, "1").await, Some(digest));
+    assert!(world.storage.operations().len() > before + 1);
+}
+
+#[tokio::test]
+async fn own_changes_of_tags_show_at_once_and_others_after_a_while() {
+    let world = remembering();
+    let first = push_of(&world, "1", b"first").await;
+    let other = push_of(&world, "other", b"other").await;
+    assert_eq!(pulled(&world, "1").await, Some(first));
+    let second = push_of(&world, "1", b"second").await;
+    assert_ne!(first, second);
+    assert_eq!(pulled(&world, "1").await, Some(second));
+    world.at("a").manifests().delete(&second.into()).await.unwrap();
+    assert_eq!((pulled(&world, "1").await, listed(&world).await), (None, vec!["other".to_owned()]));
+    let third = push_of(&world, "1", b"third").await;
+    assert_eq!(pulled(&world, "1").await, Some(third));
+    world.at("a").tags().delete(&"1".parse().unwrap()).await.unwrap();
+    assert_eq!(pulled(&world, "1").await, None);
+
+    // Another process moves the one and deletes the other.
+    let moved = push_of(&world, "moved", b"moved").await;
+    assert_eq!(pulled(&world, "other").await, Some(other));
+    let current = layout::tag_current(&"a".parse().unwrap(), &"other".parse().unwrap());
+    world.write(&current, layout::link(&moved)).await;
+    assert_eq!(pulled(&world, "other").await, Some(other));
+    world.clock.advance(5);
+    assert_eq!(pulled(&world, "other").await, Some(moved));
+    world.storage.delete(&layout::revision_link(&"a".parse().unwrap(), &moved)).await.unwrap();
+    assert_eq!(pulled(&world, "other").await, Some(moved));
+    world.clock.advance(5);
+    assert_eq!(pulled(&world, "other").await, None);
+}
+
+#[tokio::test]
+async fn what_a_push_depends_on_is_never_remembered() {
+    let mut rules = TagRules::default();
+    rules.immutable = vec![TagRule::new(vec!["**".parse().unwrap()], vec!["*".parse().unwrap()])];
+    let world = World::with(|builder| builder.tag_cache(64 * 1024, Duration::from_secs(5)).tag_rules(rules));
+    let digest = push_of(&world, "1", b"first").await;
+    assert_eq!(pulled(&world, "1").await, Some(digest));
+    // Another process deletes it: it can be made anew at once.
+    world.storage.delete_all(&layout::tag(&"a".parse().unwrap(), &"1".parse().unwrap())).await.unwrap();
+    let again = push_of(&world, "1", b"second").await;
+    assert_eq!(pulled(&world, "1").await, Some(again));
 }

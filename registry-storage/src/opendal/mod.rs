@@ -212,7 +212,7 @@ impl Storage for Opendal {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Metadata>, Error> {
-        let found = self.retries.ask(key, || stat(&self.operator, key)).await?;
+        let found = self.retries.look(key, || stat(&self.operator, key)).await?;
         Ok(found.as_ref().map(metadata))
     }
 
@@ -222,11 +222,11 @@ impl Storage for Opendal {
     }
 
     async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Option<Bytes>, Error> {
-        self.retries.ask(key, || reading::read_small(&self.operator, key, limit_bytes)).await
+        self.retries.look(key, || reading::read_small(&self.operator, key, limit_bytes)).await
     }
 
     async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
-        let found = self.retries.ask(key, || stat(&self.operator, key)).await?;
+        let found = self.retries.look(key, || stat(&self.operator, key)).await?;
         Ok(found.map(|found| reading::object(self, key, &found)))
     }
 

@@ -106,7 +106,8 @@ struct Page {
 #[serde(rename_all = "PascalCase")]
 struct Upload {
     key: String,
-    upload_id: String,
+    #[serde(rename = "UploadId")]
+    id: String,
     initiated: String,
 }
 
@@ -141,10 +142,10 @@ struct Bucket<'a> {
 impl Bucket<'_> {
     async fn page(&self, from: Option<&Marker>) -> Result<Page, Error> {
         let prefix = format!("{}{}", self.operator.info().root().trim_start_matches('/'), directory(self.below)?);
-        let mut query = format!("uploads=&max-uploads={AT_ONCE}&prefix={}", encoded(&prefix));
-        if let Some(Marker { key, upload }) = from {
-            query.push_str(&format!("&key-marker={}&upload-id-marker={}", encoded(key), encoded(upload)));
-        }
+        let behind = from.map_or_else(String::new, |Marker { key, upload }| {
+            format!("&key-marker={}&upload-id-marker={}", encoded(key), encoded(upload))
+        });
+        let query = format!("uploads=&max-uploads={AT_ONCE}&prefix={}{behind}", encoded(&prefix));
         let (status, answer) = self.send(Method::GET, &format!("{}?{query}", self.address().await?)).await?;
         match status {
             200 => quick_xml::de::from_reader(&*answer.to_bytes()).map_err(|error| self.failed(error)),
@@ -153,9 +154,9 @@ impl Bucket<'_> {
     }
 
     /// Whether it was there to be ended.
-    async fn abort(&self, Upload { key, upload_id, .. }: &Upload) -> Result<bool, Error> {
+    async fn abort(&self, Upload { key, id, .. }: &Upload) -> Result<bool, Error> {
         let path = key.split('/').map(|segment| encoded(segment).to_string()).collect::<Vec<_>>().join("/");
-        let address = format!("{}/{path}?uploadId={}", self.address().await?, encoded(upload_id));
+        let address = format!("{}/{path}?uploadId={}", self.address().await?, encoded(id));
         match self.send(Method::DELETE, &address).await?.0 {
             200..=299 => Ok(true),
             404 => Ok(false),
@@ -230,7 +231,7 @@ mod tests {
     fn reads_what_a_service_says() {
         let page: Page = quick_xml::de::from_str(ANSWER).unwrap();
         let [first, second] = page.uploads.as_slice() else { panic!("{page:?}") };
-        assert_eq!((first.key.as_str(), first.upload_id.as_str()), ("a&b/data", "one"));
+        assert_eq!((first.key.as_str(), first.id.as_str()), ("a&b/data", "one"));
         assert!(first.is_older(at("2026-01-01T00:00:01Z")) && !first.is_older(at("2026-01-01T00:00:00Z")));
         assert!(!second.is_older(at("2999-01-01T00:00:00Z")));
         assert_eq!(page.next(), Some(Marker { key: "a/data".into(), upload: "two".into() }));

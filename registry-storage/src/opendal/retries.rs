@@ -1,6 +1,7 @@
 //! Questions that may be asked twice, asked again when they fail.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ::opendal::Operator;
 use ::opendal::layers::RetryLayer;
 use bytes::Bytes;
+use futures::future;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use registry_core::storage::{Error, Key};
 use registry_core::{Random, SystemRandom};
@@ -19,11 +21,15 @@ use registry_core::{Random, SystemRandom};
 ///
 /// Each repetition of a question takes from a budget that answers fill again, one for ten: where most of what is asked fails, little is asked
 /// again, so that a service that is too busy is not made busier.
+///
+/// A small question that is not answered as soon as nearly all are is asked a second time while the first goes on, out of the same
+/// budget; the first good answer counts.
 #[derive(Debug, Clone)]
 pub struct Retries {
     most: u32,
     pause: Duration,
     deadline: Duration,
+    hedge: Option<Duration>,
     budget: Arc<Budget>,
     random: Arc<dyn Random>,
 }
@@ -32,9 +38,9 @@ pub struct Retries {
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Default for Retries {
-    /// Four times; the first after 50 ms, more or less; 20 s for each.
+    /// Four times; the first after 50 ms, more or less; 20 s for each. A small question is asked twice after 300 ms.
     fn default() -> Self {
-        Self::new(4, Duration::from_millis(50), Duration::from_secs(20))
+        Self::new(4, Duration::from_millis(50), Duration::from_secs(20)).hedging(Duration::from_millis(300))
     }
 }
 
@@ -43,13 +49,20 @@ impl Retries {
     /// answered within `deadline` counts as failed; it does not hold for copies and for content on its way in.
     #[must_use]
     pub fn new(most: u32, pause: Duration, deadline: Duration) -> Self {
-        Self { most, pause, deadline, budget: Arc::default(), random: Arc::new(SystemRandom) }
+        Self { most, pause, deadline, hedge: None, budget: Arc::default(), random: Arc::new(SystemRandom) }
     }
 
     /// None: what fails once has failed.
     #[must_use]
     pub fn none() -> Self {
         Self::new(0, Duration::ZERO, Duration::MAX)
+    }
+
+    /// Asks a small question a second time when it was not answered for so long: longer than the service takes for nearly all.
+    #[must_use]
+    pub fn hedging(mut self, after: Duration) -> Self {
+        self.hedge = Some(after);
+        self
     }
 
     /// Decides by how much pauses differ, which they must so that not all come again at once.
@@ -65,6 +78,32 @@ impl Retries {
         F: Future<Output = Result<T, Error>>,
     {
         self.repeat(|| self.in_time(key, question())).await
+    }
+
+    /// The same for what changes nothing, and whose answer is small.
+    pub(super) async fn look<T, F>(&self, key: &Key, question: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let question = &question;
+        self.ask(key, || self.hedged(question)).await
+    }
+
+    async fn hedged<T, F>(&self, question: &impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let Some(after) = self.hedge else { return question().await };
+        let mut first = pin!(question());
+        if let Ok(answer) = tokio::time::timeout(after, first.as_mut()).await {
+            return answer;
+        }
+        if !self.budget.take() {
+            return first.await;
+        }
+        let second = pin!(question());
+        let (answer, _) = future::select_ok([first, second]).await?;
+        Ok(answer)
     }
 
     /// The operator for content on its way in, of which nobody but the writer has the pieces. A piece or an object that was
@@ -267,6 +306,37 @@ mod tests {
         let answer: Result<(), Error> = retries(255).ask(&key(), futures::future::pending).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })));
         assert_eq!(begin.elapsed(), Duration::from_millis(4 * 5000 + 700));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_slow_is_asked_a_second_time() {
+        let retries = Retries::none().hedging(Duration::from_millis(300));
+        // Of each question: when it is answered, in milliseconds; and whether well.
+        let asked = async |answers: [(u64, bool); 2]| {
+            let (begin, asked) = (Instant::now(), AtomicUsize::new(0));
+            let question = || async {
+                let number = asked.fetch_add(1, Ordering::Relaxed);
+                let (millis, is_good) = answers[number];
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                if is_good { Ok(number) } else { Err(unavailable()) }
+            };
+            let answer = retries.look(&key(), question).await.ok();
+            (answer, begin.elapsed().as_millis(), asked.into_inner())
+        };
+        assert_eq!(asked([(299, true), (0, true)]).await, (Some(0), 299, 1));
+        assert_eq!(asked([(299, false), (0, true)]).await, (None, 299, 1));
+        assert_eq!(asked([(5000, true), (20, true)]).await, (Some(1), 320, 2));
+        assert_eq!(asked([(310, true), (5000, true)]).await, (Some(0), 310, 2));
+        assert_eq!(asked([(310, false), (5000, true)]).await, (Some(1), 5300, 2));
+        assert_eq!(asked([(5000, true), (20, false)]).await, (Some(0), 5000, 2));
+        assert_eq!(asked([(5000, false), (20, false)]).await, (None, 5000, 2));
+
+        // Where all are slow few are asked twice.
+        let mut twice = 0;
+        for _ in 0..1000 {
+            twice += asked([(400, true), (1000, true)]).await.2 - 1;
+        }
+        assert!((100..=150).contains(&twice), "{twice}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,177 @@
+//! What tags pointed to a moment ago, in memory.
+//!
+//! Who pulls by a tag asks where it points, and whether the manifest is there, each time. Where many pull the same and asking is
+//! slow, an answer may count for a while: for as long as the embedder says, and no longer. What this process changes is forgotten
+//! at once.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use quick_cache::unsync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use crate::{Digest, RepositoryName, Tag};
+
+/// A manifest that a tag points to, and the digest of its content.
+pub(crate) type Target = (Digest, Digest);
+
+/// What tags pointed to.
+pub(crate) struct KnownTags {
+    /// How long an answer counts.
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// How often this process changed something that matters here.
+    changes: u64,
+    known: Cache<(RepositoryName, Tag), (Target, SystemTime), Weight>,
+}
+
+/// A look at the storage that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    changes: u64,
+    begun: SystemTime,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+/// What a tag takes beside its name and that of the repository, about.
+const OVERHEAD_BYTES: usize = 250;
+
+/// Most are of about this size.
+const USUAL_BYTES: usize = OVERHEAD_BYTES + 40;
+
+/// For how many there is memory from the beginning.
+const FIRST_ITEMS: usize = 256;
+
+impl Weighter<(RepositoryName, Tag), (Target, SystemTime)> for Weight {
+    fn weight(&self, (name, tag): &(RepositoryName, Tag), _: &(Target, SystemTime)) -> u64 {
+        (OVERHEAD_BYTES + name.as_str().len() + tag.as_str().len()) as u64
+    }
+}
+
+impl KnownTags {
+    /// Takes about so many bytes at most, and counts an answer for `patience`; `None` if that is too little to be of use.
+    pub(crate) fn new(bytes: usize, patience: Duration) -> Option<Self> {
+        let mut options = OptionsBuilder::new();
+        options.estimated_items_capacity((bytes / USUAL_BYTES).min(FIRST_ITEMS)).weight_capacity(bytes as u64);
+        let options = options.build().ok().filter(|_| bytes > USUAL_BYTES && !patience.is_zero())?;
+        let known = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Some(Self { patience, state: Mutex::new(State { changes: 0, known }) })
+    }
+
+    /// What the tag pointed to, if that was seen not too long ago.
+    pub(crate) fn get(&self, name: &RepositoryName, tag: &Tag, now: SystemTime) -> Option<Target> {
+        let (target, seen) = *self.state().known.get(&(name.clone(), tag.clone()))?;
+        // A clock that was set back makes nothing young.
+        now.duration_since(seen).is_ok_and(|age| age < self.patience).then_some(target)
+    }
+
+    /// To be called before the storage is asked for what is to be [learnt](Self::learn).
+    pub(crate) fn look(&self, now: SystemTime) -> Look {
+        Look { changes: self.state().changes, begun: now }
+    }
+
+    /// Keeps what a look found, unless this process changed something meanwhile.
+    pub(crate) fn learn(&self, name: &RepositoryName, tag: &Tag, target: Target, look: Look) {
+        let mut state = self.state();
+        if state.changes == look.changes {
+            state.known.insert((name.clone(), tag.clone()), (target, look.begun));
+        }
+    }
+
+    /// To be called after a tag was moved or deleted, or that was tried.
+    pub(crate) fn tag_changed(&self, name: &RepositoryName, tag: &Tag) {
+        let mut state = self.state();
+        state.changes += 1;
+        state.known.remove(&(name.clone(), tag.clone()));
+    }
+
+    /// To be called after a manifest of the repository came or went.
+    pub(crate) fn manifest_changed(&self, name: &RepositoryName) {
+        let mut state = self.state();
+        state.changes += 1;
+        state.known.retain(|(known, _), _| known != name);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KnownTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownTags").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Algorithm;
+
+    fn at(millis: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+    }
+
+    fn known() -> KnownTags {
+        KnownTags::new(64 * 1024, Duration::from_secs(2)).unwrap()
+    }
+
+    fn target() -> Target {
+        let digest = Digest::of(Algorithm::Sha256, b"manifest");
+        (digest, digest)
+    }
+
+    #[test]
+    fn an_answer_counts_for_a_while_from_when_it_was_asked_for() {
+        let (known, name, tag) = (known(), "a/b".parse().unwrap(), "1".parse().unwrap());
+        let look = known.look(at(1_000));
+        assert_eq!(known.get(&name, &tag, at(1_000)), None);
+        known.learn(&name, &tag, target(), look);
+        assert_eq!(known.get(&name, &tag, at(2_999)), Some(target()));
+        assert_eq!(known.get(&name, &tag, at(3_000)), None);
+        assert_eq!(known.get(&name, &tag, at(999)), None);
+        assert_eq!(known.get(&name, &"2".parse().unwrap(), at(1_000)), None);
+        assert_eq!(known.get(&"a".parse().unwrap(), &tag, at(1_000)), None);
+    }
+
+    #[test]
+    fn changes_are_forgotten_and_what_was_asked_before_them_is_not_learnt() {
+        let (known, name, tag): (_, _, Tag) = (known(), "a/b".parse().unwrap(), "1".parse().unwrap());
+        let (other, second) = ("a/c".parse().unwrap(), "2".parse().unwrap());
+        let learn = |name: &RepositoryName, tag: &Tag| known.learn(name, tag, target(), known.look(at(0)));
+        let has = |name: &RepositoryName, tag: &Tag| known.get(name, tag, at(0)).is_some();
+        for name in [&name, &other] {
+            learn(name, &tag);
+            learn(name, &second);
+        }
+        known.tag_changed(&name, &tag);
+        assert!(!has(&name, &tag) && has(&name, &second) && has(&other, &tag));
+        known.manifest_changed(&name);
+        assert!(!has(&name, &second) && has(&other, &tag) && has(&other, &second));
+
+        let look = known.look(at(0));
+        known.tag_changed(&other, &second);
+        known.learn(&name, &tag, target(), look);
+        assert!(!has(&name, &tag));
+    }
+
+    #[test]
+    fn takes_no_more_than_it_may() {
+        let known = known();
+        for number in 0..10_000 {
+            let tag = format!("v{number}").parse().unwrap();
+            known.learn(&"a".parse().unwrap(), &tag, target(), known.look(at(0)));
+        }
+        let kept = known.state().known.len();
+        assert!((100..=64 * 1024 / OVERHEAD_BYTES).contains(&kept), "{kept}");
+        assert!(KnownTags::new(0, Duration::from_secs(2)).is_none());
+        assert!(KnownTags::new(64 * 1024, Duration::ZERO).is_none());
+    }
+}
