@@ -5,13 +5,17 @@
 //! at once.
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use crate::{Digest, RepositoryName, Tag};
+use crate::{Digest, RepositoryName, Tag, TagPage};
+
+/// A page of tags, by what was asked for: of which repository, behind what, at most how many.
+pub(crate) type Asked = (RepositoryName, Option<String>, usize);
 
 /// A manifest that a tag points to, and the digest of its content.
 pub(crate) type Target = (Digest, Digest);
@@ -27,6 +31,7 @@ struct State {
     /// How often this process changed something that matters here.
     changes: u64,
     known: Cache<(RepositoryName, Tag), (Target, SystemTime), Weight>,
+    pages: Cache<Asked, (TagPage, SystemTime), Weight>,
 }
 
 /// A look at the storage that has begun.
@@ -45,6 +50,9 @@ const OVERHEAD_BYTES: usize = 250;
 /// Most are of about this size.
 const USUAL_BYTES: usize = OVERHEAD_BYTES + 40;
 
+/// A page has a hundred tags, unless somebody asks for more.
+const USUAL_PAGE_BYTES: usize = 8_000;
+
 /// For how many there is memory from the beginning.
 const FIRST_ITEMS: usize = 256;
 
@@ -54,21 +62,35 @@ impl Weighter<(RepositoryName, Tag), (Target, SystemTime)> for Weight {
     }
 }
 
+impl Weighter<Asked, (TagPage, SystemTime)> for Weight {
+    fn weight(&self, (name, last, _): &Asked, (page, _): &(TagPage, SystemTime)) -> u64 {
+        // Each tag is a text of its own.
+        let tags: usize = page.tags.iter().map(|tag| 40 + tag.as_str().len()).sum();
+        (OVERHEAD_BYTES + name.as_str().len() + last.as_ref().map_or(0, String::len) + tags) as u64
+    }
+}
+
 impl KnownTags {
-    /// Takes about so many bytes at most, and counts an answer for `patience`; `None` if that is too little to be of use.
+    /// Takes about so many bytes at most, half of them for pages, and counts an answer for `patience`; `None` if that is too little to be of use.
     pub(crate) fn new(bytes: usize, patience: Duration) -> Option<Self> {
-        let mut options = OptionsBuilder::new();
-        options.estimated_items_capacity((bytes / USUAL_BYTES).min(FIRST_ITEMS)).weight_capacity(bytes as u64);
-        let options = options.build().ok().filter(|_| bytes > USUAL_BYTES && !patience.is_zero())?;
-        let known = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Some(Self { patience, state: Mutex::new(State { changes: 0, known }) })
+        if patience.is_zero() {
+            return None;
+        }
+        let (known, pages) = (cache(bytes / 2, USUAL_BYTES)?, cache(bytes / 2, USUAL_PAGE_BYTES)?);
+        Some(Self { patience, state: Mutex::new(State { changes: 0, known, pages }) })
     }
 
     /// What the tag pointed to, if that was seen not too long ago.
     pub(crate) fn get(&self, name: &RepositoryName, tag: &Tag, now: SystemTime) -> Option<Target> {
         let (target, seen) = *self.state().known.get(&(name.clone(), tag.clone()))?;
-        // A clock that was set back makes nothing young.
-        now.duration_since(seen).is_ok_and(|age| age < self.patience).then_some(target)
+        self.is_young(seen, now).then_some(target)
+    }
+
+    /// The page, if it was put together not too long ago.
+    pub(crate) fn page(&self, asked: &Asked, now: SystemTime) -> Option<TagPage> {
+        let state = self.state();
+        let (page, seen) = state.pages.get(asked)?;
+        self.is_young(*seen, now).then(|| page.clone())
     }
 
     /// To be called before the storage is asked for what is to be [learnt](Self::learn).
@@ -84,11 +106,20 @@ impl KnownTags {
         }
     }
 
+    /// The same for a page, which must not be put together from what was remembered: it would become too old.
+    pub(crate) fn learn_page(&self, asked: Asked, page: TagPage, look: Look) {
+        let mut state = self.state();
+        if state.changes == look.changes {
+            state.pages.insert(asked, (page, look.begun));
+        }
+    }
+
     /// To be called after a tag was moved or deleted, or that was tried.
     pub(crate) fn tag_changed(&self, name: &RepositoryName, tag: &Tag) {
         let mut state = self.state();
         state.changes += 1;
         state.known.remove(&(name.clone(), tag.clone()));
+        state.pages.retain(|(known, ..), _| known != name);
     }
 
     /// To be called after a manifest of the repository came or went.
@@ -96,12 +127,30 @@ impl KnownTags {
         let mut state = self.state();
         state.changes += 1;
         state.known.retain(|(known, _), _| known != name);
+        state.pages.retain(|(known, ..), _| known != name);
+    }
+
+    /// A clock that was set back makes nothing young.
+    fn is_young(&self, seen: SystemTime, now: SystemTime) -> bool {
+        now.duration_since(seen).is_ok_and(|age| age < self.patience)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One that takes so many bytes; `None` if that is too little to be of use.
+fn cache<K, V>(bytes: usize, usual_bytes: usize) -> Option<Cache<K, V, Weight>>
+where
+    K: Eq + Hash,
+    Weight: Weighter<K, V>,
+{
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity((bytes / usual_bytes).min(FIRST_ITEMS)).weight_capacity(bytes as u64);
+    let options = options.build().ok().filter(|_| bytes > usual_bytes)?;
+    Some(Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default()))
 }
 
 impl fmt::Debug for KnownTags {
@@ -163,6 +212,30 @@ mod tests {
     }
 
     #[test]
+    fn pages_count_as_long_and_go_with_any_tag_of_the_repository() {
+        let (known, name, tag) = (known(), "a/b".parse().unwrap(), "1".parse().unwrap());
+        let page = TagPage { tags: vec!["2".parse().unwrap()], more: true };
+        let (first, behind) =
+            ((RepositoryName::clone(&name), None, 1), (RepositoryName::clone(&name), Some("1".into()), 1));
+        let elsewhere = ("a/c".parse().unwrap(), None, 1);
+        let learn = |asked: &Asked| known.learn_page(asked.clone(), page.clone(), known.look(at(0)));
+        for change in [
+            |known: &KnownTags, name, tag| known.tag_changed(name, tag),
+            |known: &KnownTags, name, _| known.manifest_changed(name),
+        ] {
+            for asked in [&first, &behind, &elsewhere] {
+                learn(asked);
+                assert_eq!(known.page(asked, at(1_999)).as_ref(), Some(&page));
+                assert_eq!(known.page(asked, at(2_000)), None);
+            }
+            assert_eq!(known.page(&(RepositoryName::clone(&name), None, 2), at(0)), None);
+            change(&known, &name, &tag);
+            assert_eq!((known.page(&first, at(0)), known.page(&behind, at(0))), (None, None));
+            assert!(known.page(&elsewhere, at(0)).is_some());
+        }
+    }
+
+    #[test]
     fn takes_no_more_than_it_may() {
         let known = known();
         for number in 0..10_000 {
@@ -170,7 +243,13 @@ mod tests {
             known.learn(&"a".parse().unwrap(), &tag, target(), known.look(at(0)));
         }
         let kept = known.state().known.len();
-        assert!((100..=64 * 1024 / OVERHEAD_BYTES).contains(&kept), "{kept}");
+        assert!((50..=32 * 1024 / OVERHEAD_BYTES).contains(&kept), "{kept}");
+        let page = TagPage { tags: vec!["a-tag".parse().unwrap(); 100], more: true };
+        for number in 0..1_000 {
+            let asked = ("a".parse().unwrap(), Some(number.to_string()), 100);
+            known.learn_page(asked, page.clone(), known.look(at(0)));
+        }
+        assert!((1..=32 * 1024 / 4_500).contains(&known.state().pages.len()), "{}", known.state().pages.len());
         assert!(KnownTags::new(0, Duration::from_secs(2)).is_none());
         assert!(KnownTags::new(64 * 1024, Duration::ZERO).is_none());
     }

@@ -37,6 +37,19 @@ impl<'a> Tags<'a> {
     /// # Errors
     /// [`Error::NameUnknown`] if the repository has no manifest.
     pub async fn list(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
+        let Some(known) = self.registry().known_tags() else { return self.list_now(last, limit).await };
+        let asked = (self.name().clone(), last.map(str::to_owned), limit);
+        let now = self.registry().clock().now();
+        if let Some(page) = known.page(&asked, now) {
+            return Ok(page);
+        }
+        let look = known.look(now);
+        let page = self.list_now(last, limit).await?;
+        known.learn_page(asked, page.clone(), look);
+        Ok(page)
+    }
+
+    async fn list_now(&self, last: Option<&str>, limit: usize) -> Result<TagPage, Error> {
         let mut page = TagPage::default();
         if limit > 0 {
             page = self.page(last, limit).await?;
@@ -58,7 +71,7 @@ impl<'a> Tags<'a> {
             let tags = listing.entries.iter().filter(|entry| entry.kind == EntryKind::Prefix);
             let tags: Vec<Tag> = tags.filter_map(|entry| entry.name.parse().ok()).collect();
             let live = stream::iter(tags).map(|tag| async move {
-                let live = self.look_up_lately(&tag).await?.is_some();
+                let live = self.resolve(&tag).await?.is_some();
                 Ok::<_, Error>(live.then_some(tag))
             });
             let live: Vec<Option<Tag>> = live.buffered(CONCURRENCY).try_collect().await?;
