@@ -6,7 +6,7 @@ use crate::known_repositories::Fact;
 use crate::layout::Member;
 use crate::listings::Listings;
 use crate::storage::{Entry, Key};
-use crate::walk::{Level, Walk};
+use crate::walk::{Level, PAGE, Walk};
 use crate::{Algorithm, Digest, Error, Registry, RepositoryName, layout};
 
 /// One page of the catalog.
@@ -166,6 +166,3 @@ impl Registry {
         .boxed()
     }
 }
-
-/// Enough to make the cost of a listing small beside that of what is done with its entries.
-const PAGE: usize = 1_000;

@@ -4,14 +4,12 @@
 //! slow, an answer may count for a while: for as long as the embedder says, and no longer. What this process changes is forgotten
 //! at once.
 
-use std::fmt;
-use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use quick_cache::unsync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
 
+use crate::remembered::{Look, Remembered, cache};
 use crate::{Digest, RepositoryName, Tag, TagPage};
 
 /// A page of tags, by what was asked for: of which repository, behind what, at most how many.
@@ -21,24 +19,12 @@ pub(crate) type Asked = (RepositoryName, Option<String>, usize);
 pub(crate) type Target = (Digest, Digest);
 
 /// What tags pointed to.
-pub(crate) struct KnownTags {
-    /// How long an answer counts.
-    patience: Duration,
-    state: Mutex<State>,
-}
+#[derive(Debug)]
+pub(crate) struct KnownTags(Remembered<Kept>);
 
-struct State {
-    /// How often this process changed something that matters here.
-    changes: u64,
-    known: Cache<(RepositoryName, Tag), (Target, SystemTime), Weight>,
+struct Kept {
+    targets: Cache<(RepositoryName, Tag), (Target, SystemTime), Weight>,
     pages: Cache<Asked, (TagPage, SystemTime), Weight>,
-}
-
-/// A look at the storage that has begun.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
-    changes: u64,
-    begun: SystemTime,
 }
 
 #[derive(Debug, Clone)]
@@ -52,9 +38,6 @@ const USUAL_BYTES: usize = OVERHEAD_BYTES + 40;
 
 /// A page has a hundred tags, unless somebody asks for more.
 const USUAL_PAGE_BYTES: usize = 8_000;
-
-/// For how many there is memory from the beginning.
-const FIRST_ITEMS: usize = 256;
 
 impl Weighter<(RepositoryName, Tag), (Target, SystemTime)> for Weight {
     fn weight(&self, (name, tag): &(RepositoryName, Tag), _: &(Target, SystemTime)) -> u64 {
@@ -71,91 +54,54 @@ impl Weighter<Asked, (TagPage, SystemTime)> for Weight {
 }
 
 impl KnownTags {
-    /// Takes about so many bytes at most, half of them for pages, and counts an answer for `patience`; `None` if that is too little to be of use.
+    /// Takes about so many bytes at most, half of them for pages, and counts an answer for `patience`; `None` if that is too
+    /// little to be of use.
     pub(crate) fn new(bytes: usize, patience: Duration) -> Option<Self> {
-        if patience.is_zero() {
-            return None;
-        }
-        let (known, pages) = (cache(bytes / 2, USUAL_BYTES)?, cache(bytes / 2, USUAL_PAGE_BYTES)?);
-        Some(Self { patience, state: Mutex::new(State { changes: 0, known, pages }) })
+        let targets = cache(bytes / 2, USUAL_BYTES, Weight)?;
+        let pages = cache(bytes / 2, USUAL_PAGE_BYTES, Weight)?;
+        Remembered::new(patience, Kept { targets, pages }).map(Self)
     }
 
     /// What the tag pointed to, if that was seen not too long ago.
     pub(crate) fn get(&self, name: &RepositoryName, tag: &Tag, now: SystemTime) -> Option<Target> {
-        let (target, seen) = *self.state().known.get(&(name.clone(), tag.clone()))?;
-        self.is_young(seen, now).then_some(target)
+        let tag = (name.clone(), tag.clone());
+        self.0.get(now, |kept| kept.targets.get(&tag))
     }
 
     /// The page, if it was put together not too long ago.
     pub(crate) fn page(&self, asked: &Asked, now: SystemTime) -> Option<TagPage> {
-        let state = self.state();
-        let (page, seen) = state.pages.get(asked)?;
-        self.is_young(*seen, now).then(|| page.clone())
+        self.0.get(now, |kept| kept.pages.get(asked))
     }
 
     /// To be called before the storage is asked for what is to be [learnt](Self::learn).
     pub(crate) fn look(&self, now: SystemTime) -> Look {
-        Look { changes: self.state().changes, begun: now }
+        self.0.look(now)
     }
 
     /// Keeps what a look found, unless this process changed something meanwhile.
     pub(crate) fn learn(&self, name: &RepositoryName, tag: &Tag, target: Target, look: Look) {
-        let mut state = self.state();
-        if state.changes == look.changes {
-            state.known.insert((name.clone(), tag.clone()), (target, look.begun));
-        }
+        self.0.learn(look, |kept, seen| kept.targets.insert((name.clone(), tag.clone()), (target, seen)));
     }
 
     /// The same for a page, which must not be put together from what was remembered: it would become too old.
     pub(crate) fn learn_page(&self, asked: Asked, page: TagPage, look: Look) {
-        let mut state = self.state();
-        if state.changes == look.changes {
-            state.pages.insert(asked, (page, look.begun));
-        }
+        self.0.learn(look, |kept, seen| kept.pages.insert(asked, (page, seen)));
     }
 
     /// To be called after a tag was moved or deleted, or that was tried.
     pub(crate) fn tag_changed(&self, name: &RepositoryName, tag: &Tag) {
-        let mut state = self.state();
-        state.changes += 1;
-        state.known.remove(&(name.clone(), tag.clone()));
-        state.pages.retain(|(known, ..), _| known != name);
+        self.0.change(|kept| {
+            kept.targets.remove(&(name.clone(), tag.clone()));
+            kept.pages.retain(|(known, ..), _| known != name);
+        });
     }
 
     /// To be called after a manifest of the repository came or went.
     pub(crate) fn manifest_changed(&self, name: &RepositoryName) {
-        let mut state = self.state();
-        state.changes += 1;
-        state.known.retain(|(known, _), _| known != name);
-        state.pages.retain(|(known, ..), _| known != name);
-    }
-
-    /// A clock that was set back makes nothing young.
-    fn is_young(&self, seen: SystemTime, now: SystemTime) -> bool {
-        now.duration_since(seen).is_ok_and(|age| age < self.patience)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics between two changes that belong together.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One that takes so many bytes; `None` if that is too little to be of use.
-fn cache<K, V>(bytes: usize, usual_bytes: usize) -> Option<Cache<K, V, Weight>>
-where
-    K: Eq + Hash,
-    Weight: Weighter<K, V>,
-{
-    let mut options = OptionsBuilder::new();
-    options.estimated_items_capacity((bytes / usual_bytes).min(FIRST_ITEMS)).weight_capacity(bytes as u64);
-    let options = options.build().ok().filter(|_| bytes > usual_bytes)?;
-    Some(Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default()))
-}
-
-impl fmt::Debug for KnownTags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownTags").field("patience", &self.patience).finish_non_exhaustive()
+        self.0.change(|kept| {
+            kept.targets.retain(|(known, _), _| known != name);
+            kept.pages.retain(|(known, ..), _| known != name);
+        });
     }
 }
 
@@ -242,14 +188,18 @@ mod tests {
             let tag = format!("v{number}").parse().unwrap();
             known.learn(&"a".parse().unwrap(), &tag, target(), known.look(at(0)));
         }
-        let kept = known.state().known.len();
+        let kept = known.0.inspect(|kept| kept.targets.len());
         assert!((50..=32 * 1024 / OVERHEAD_BYTES).contains(&kept), "{kept}");
         let page = TagPage { tags: vec!["a-tag".parse().unwrap(); 100], more: true };
         for number in 0..1_000 {
             let asked = ("a".parse().unwrap(), Some(number.to_string()), 100);
             known.learn_page(asked, page.clone(), known.look(at(0)));
         }
-        assert!((1..=32 * 1024 / 4_500).contains(&known.state().pages.len()), "{}", known.state().pages.len());
+        assert!(
+            (1..=32 * 1024 / 4_500).contains(&known.0.inspect(|kept| kept.pages.len())),
+            "{}",
+            known.0.inspect(|kept| kept.pages.len())
+        );
         assert!(KnownTags::new(0, Duration::from_secs(2)).is_none());
         assert!(KnownTags::new(64 * 1024, Duration::ZERO).is_none());
     }

@@ -43,6 +43,7 @@ mod recent_blobs;
 mod reference;
 mod referrers;
 mod registry;
+mod remembered;
 pub mod retention;
 pub mod storage;
 mod tag_rules;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::known_repositories::Look;
+use crate::remembered::Look;
 use crate::storage::{Entry, EntryKind, Error, Key, Listing, Storage, still_to_come};
 use crate::{Registry, RepositoryName, layout};
 

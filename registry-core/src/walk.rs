@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::known_repositories::{Fact, Look};
+use crate::known_repositories::Fact;
 use crate::listings::{Listings, Seen};
+use crate::remembered::Look;
 use crate::storage::{Entry, EntryKind, Key};
 use crate::{Error, Registry, RepositoryName, layout, name};
 
@@ -40,7 +41,7 @@ pub(crate) struct Level {
 }
 
 /// Enough to make the cost of a listing small beside that of what is done with its entries.
-const PAGE: usize = 1_000;
+pub(crate) const PAGE: usize = 1_000;
 
 /// How many directories are listed side by side.
 const AT_ONCE: usize = 32;
